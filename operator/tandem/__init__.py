@@ -1,0 +1,1 @@
+"""Tandem: one resource for clusters with more than one make of AI accelerator."""

@@ -1,0 +1,128 @@
+"""AcceleratorProfile: all that the operator knows of a make of accelerator. Data, so that a vendor is one YAML file."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tandem.api.base import ATOMIC, LabelMap, Model, ObjectName, Quantity, cel, list_map, rules
+from tandem.api.pod_template import EnvVar, Toleration
+
+CLASS_RESERVED = "allocation.type ResourceClaim is reserved for a later version: use ExtendedResource"
+
+
+class ExtendedResource(Model):
+    """A resource that a device plugin offers."""
+
+    name: Annotated[
+        str,
+        Field(
+            min_length=3,
+            max_length=253,
+            pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?/[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$",
+            description="Name as it stands in a node's status.allocatable, e.g. example.com/gpu.",
+        ),
+    ]
+
+
+class Allocation(Model):
+    """How pods ask for devices."""
+
+    type: Annotated[
+        Literal["ExtendedResource", "ResourceClaim"],
+        Field(
+            description="ExtendedResource: by a device plugin's resource. ResourceClaim is reserved for a later version.",
+            json_schema_extra=rules(cel("self != 'ResourceClaim'", CLASS_RESERVED)),
+        ),
+    ]
+    extended_resource: Annotated[ExtendedResource, Field(description="The device plugin's resource.")]
+
+
+class Counts(Model):
+    """Numbers of devices that a pod may ask for."""
+
+    per_pod: Annotated[
+        list[Annotated[int, Field(ge=1, le=64)]] | None,
+        Field(
+            min_length=1, max_length=64, description="Legal counts in one pod. Default: any.", json_schema_extra=ATOMIC
+        ),
+    ] = None
+    distributed: Annotated[
+        list[Annotated[int, Field(ge=1, le=64)]] | None,
+        Field(
+            min_length=1,
+            max_length=64,
+            description="Legal counts in each pod of a gang of several pods. Default: as perPod.",
+            json_schema_extra=ATOMIC,
+        ),
+    ] = None
+
+
+class PerDevice(Model):
+    """What comes with each device unless the user says otherwise; device-only pods would be BestEffort."""
+
+    cpu: Annotated[Quantity | None, Field(description="CPU request per device. Default: none.")] = None
+    memory: Annotated[Quantity | None, Field(description="Memory request per device. Default: none.")] = None
+    shm: Annotated[
+        Quantity | None,
+        Field(description="Size of /dev/shm per device; collective libraries need it. Default: the runtime's 64Mi."),
+    ] = None
+
+
+class AcceleratorProfileSpec(Model):
+    """Where the devices are and what pods on them need."""
+
+    node_selector: Annotated[
+        LabelMap, Field(min_length=1, description="Labels of the nodes that carry the devices; also set on the pods.")
+    ]
+    architecture: Annotated[
+        Literal["amd64", "arm64"] | None,
+        Field(description="kubernetes.io/arch of the nodes; images must be built for it. Default: any."),
+    ] = None
+    allocation: Annotated[Allocation, Field(description="How pods ask for devices.")]
+    counts: Annotated[Counts | None, Field(description="Legal numbers of devices. Default: any.")] = None
+    ranks_per_device: Annotated[
+        int | None, Field(ge=1, le=16, description="Processes per device, 2 where a device has two dies. Default: 1.")
+    ] = None
+    per_device: Annotated[
+        PerDevice | None, Field(description="CPU, memory and /dev/shm per device. Default: none.")
+    ] = None
+    tolerations: Annotated[
+        list[Toleration] | None,
+        Field(
+            max_length=16, description="Taints of the nodes that pods accept. Default: none.", json_schema_extra=ATOMIC
+        ),
+    ] = None
+    runtime_class_name: Annotated[
+        ObjectName | None, Field(description="RuntimeClass of the pods. Default: the node's own.")
+    ] = None
+    env: Annotated[
+        list[EnvVar] | None,
+        Field(
+            max_length=64,
+            description="Environment of the main container. Default: none.",
+            json_schema_extra=list_map("name"),
+        ),
+    ] = None
+    forbid_env: Annotated[
+        list[Annotated[str, Field(max_length=128)]] | None,
+        Field(
+            max_length=32,
+            description="Variables that the device plugin sets and users must not, e.g. visible devices. Default: none.",
+            json_schema_extra=ATOMIC,
+        ),
+    ] = None
+    revision: Annotated[
+        str | None,
+        Field(
+            max_length=63,
+            description="Raise it to have a changed profile applied to what runs; other edits reach new pods only. Default: empty.",
+        ),
+    ] = None
+
+
+class AcceleratorProfile(Model):
+    """One make of accelerator: its nodes, its resource, and what pods on it need."""
+
+    name: ObjectName
+    labels: dict[str, str] = {}
+    spec: AcceleratorProfileSpec

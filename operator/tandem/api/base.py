@@ -1,0 +1,90 @@
+"""Base of all API models: camelCase outside, snake_case inside, and the pieces from which CRD schemas are made."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+
+class Model(BaseModel):
+    """A frozen API object. Unknown fields are dropped, so an older operator reads objects of a newer CRD."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+def dump(model: BaseModel) -> dict[str, Any]:
+    """The model as the API server stores it: camelCase, absent fields left out."""
+    return model.model_dump(by_alias=True, exclude_none=True, mode="json")
+
+
+def cel(rule: str, message: str) -> dict[str, str]:
+    """One CEL validation. The message is static and says the way out."""
+    return {"rule": rule, "message": message}
+
+
+def rules(*validations: dict[str, str]) -> dict[str, Any]:
+    """`json_schema_extra` of a model or a field that carries CEL validations."""
+    return {"x-kubernetes-validations": list(validations)}
+
+
+def list_map(*keys: str) -> dict[str, Any]:
+    """A list whose items are merged by key in server-side apply."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
+
+
+ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
+"""A list that is replaced as a whole in server-side apply."""
+
+
+def refused(json_type: str, rule: str, message: str) -> Callable[[dict[str, Any]], None]:
+    """Schema of a field that is declared only to be refused.
+
+    A field missing from the schema is pruned without a word on every path but kubectl's strict one.
+    """
+
+    def apply(schema: dict[str, Any]) -> None:
+        description = schema.get("description", "")
+        schema.clear()
+        schema.update(type=json_type, description=description, **rules(cel(rule, message)))
+        if json_type == "string":
+            schema["maxLength"] = 253
+        if json_type == "array":
+            schema.update({"maxItems": 8, "items": ANY_OBJECT, **ATOMIC})
+        if json_type == "object":
+            schema["x-kubernetes-preserve-unknown-fields"] = True
+
+    return apply
+
+
+ANY_OBJECT: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_SUBDOMAIN = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
+QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
+ShortText = Annotated[str, Field(max_length=1024)]
+Message = Annotated[str, Field(max_length=256)]
+ImageName = Annotated[str, Field(min_length=1, max_length=512)]
+Timestamp = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+Quantity = Annotated[
+    str,
+    BeforeValidator(str),
+    Field(max_length=32),
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": 32, "pattern": QUANTITY_PATTERN}),
+]
+LabelMap = Annotated[
+    dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=63)]], Field(max_length=16)
+]
+RelativePath = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=256,
+        pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$",
+        json_schema_extra=rules(
+            cel("!self.split('/').exists(p, p == '..')", "the path must stay inside the claim: take out '..'")
+        ),
+    ),
+]

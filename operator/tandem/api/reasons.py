@@ -1,0 +1,100 @@
+"""The closed list of reasons that conditions, events and rejected candidates may carry.
+
+Scripts and alerts match on these words, so a reason is never renamed. `docs/reasons.md` is generated from this enum:
+each member's description is what an admin reads at night, and says what to do.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """One word of machine meaning; `describe()` gives the sentence for people."""
+
+    description: str
+
+    def __new__(cls, value: str, description: str) -> "Reason":
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.description = description
+        return member
+
+    # Life of a run or a service
+    QUEUED = (
+        "Queued",
+        "Accepted, and waiting for free devices. `status.placement.rejected` says why each candidate waits.",
+    )
+    STARTING = "Starting", "Pods are being created, scheduled or started."
+    RUNNING = "Running", "Every pod of the gang runs."
+    SUSPENDED = "Suspended", "`spec.suspend` is true: no pods are kept. Set it to false to go on with the next attempt."
+    SUCCEEDED = "Succeeded", "Every rank ended with exit code 0."
+    AVAILABLE = "Available", "Enough replicas answer requests."
+    PARTIALLY_PLACED = "PartiallyPlaced", "The service answers, but some replicas found no free devices."
+    SCALED_TO_ZERO = "ScaledToZero", "`spec.replicas` is 0. The Service is kept."
+    ROLLING = "Rolling", "Replicas are being replaced by a new revision."
+    MODEL_RESOLVED = "ModelResolved", "The model's source is there."
+    PLACED = "Placed", "An accelerator was chosen. `status.placement` says which and why."
+
+    # Failures of attempts
+    USER_FAILURE = (
+        "UserFailure",
+        "The program ended with an error of its own. See `status.lastFailure` and the pod's logs.",
+    )
+    INFRA_FAILURE = (
+        "InfraFailure",
+        "A pod, its node or its devices were lost. The run restarts on its own, up to 20 times.",
+    )
+    RESTART_LIMIT = (
+        "RestartLimit",
+        "The run failed more often than its limit allows. Fix the cause, then recreate the run.",
+    )
+    RESTARTING = "Restarting", "An attempt ended; the next one starts after a pause."
+    SUPERSEDED = "Superseded", "The spec changed while an attempt was half made; it starts anew with the new spec."
+    NOT_BOUND = "NotBound", "The scheduler found no nodes for the pods in time. The message is the scheduler's own."
+    CREATE_REFUSED = (
+        "CreateRefused",
+        "The API server refused a pod (quota, admission policy). The message is the server's own.",
+    )
+    IMAGE_PULL = "ImagePull", "An image cannot be pulled. Check its name, tag and pull secrets."
+    TERMINATION_STUCK = "TerminationStuck", "Pods of an ended attempt do not go away. Look at their node."
+    WAITING_FOR_PREDECESSOR = "WaitingForPredecessor", "Pods of the attempt before are still ending."
+
+    # What a person has to mend
+    INVALID_SPEC = "InvalidSpec", "The spec cannot be rendered. The message names the field and the mend."
+    CLAIM_MISSING = (
+        "ClaimMissing",
+        "A PersistentVolumeClaim that the spec names does not exist. Create it; work starts by itself.",
+    )
+    NAME_CONFLICT = (
+        "NameConflict",
+        "An object with a name that is needed exists and belongs to somebody else. Rename or remove it.",
+    )
+    PROFILE_MISSING = (
+        "ProfileMissing",
+        "The AcceleratorProfile of running replicas is gone. They go on; new ones cannot start.",
+    )
+
+    # Why a candidate was rejected
+    UNKNOWN_ACCELERATOR = (
+        "UnknownAccelerator",
+        "No AcceleratorProfile has this name or these labels. See `kubectl get accel`.",
+    )
+    ILLEGAL_COUNT = (
+        "IllegalCount",
+        "The profile does not allow this number of devices in a pod. The message lists the legal ones.",
+    )
+    DOES_NOT_FIT_NOW = (
+        "DoesNotFitNow",
+        "Too few free devices at the moment. It is looked at again whenever devices become free.",
+    )
+    FIT_UNKNOWN = (
+        "FitUnknown",
+        "The operator may not list all pods, so free devices are unknown; placement goes by trial.",
+    )
+    HELD_OFF = (
+        "HeldOff",
+        "Pods for this candidate were not bound or were refused lately; it is tried again after a pause.",
+    )
+
+    # Neutral
+    UNKNOWN = "Unknown", "Not looked at yet."
+    PENDING = "Pending", "Waiting for an earlier step."

@@ -1,0 +1,228 @@
+"""TrainingRun: a gang of pods that trains, on the first accelerator that can take it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tandem.api.base import (
+    ATOMIC,
+    Message,
+    Model,
+    ObjectName,
+    RelativePath,
+    ShortText,
+    Timestamp,
+    list_map,
+    refused,
+    rules,
+)
+from tandem.api.conditions import Conditions
+from tandem.api.pod_template import Refused
+from tandem.api.workload import (
+    DEVICES_SOMEWHERE,
+    IMAGE_SOMEWHERE,
+    ONE_ACCELERATOR,
+    VARIANT_ACCELERATOR,
+    AcceleratorChoice,
+    ClaimRef,
+    DevicesPerPod,
+    HoldOff,
+    MainContainer,
+    RejectedList,
+    Template,
+    VariantName,
+)
+
+Launcher = Literal["Torchrun", "Plain"]
+DEFAULT_LAUNCHER: Launcher = "Torchrun"
+DEFAULT_PODS = 1
+
+Pods = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=5000,
+        description="Pods of the gang, started and ended together. Default: 1. A variant may override it.",
+    ),
+]
+
+
+class Checkpoint(Model):
+    """Where the program writes checkpoints; it finds the directory in TANDEM_CHECKPOINT_DIR."""
+
+    claim: Annotated[
+        ClaimRef, Field(description="Claim that every pod mounts at /checkpoints. ReadWriteMany for several pods.")
+    ]
+
+
+class TrainingVariant(AcceleratorChoice, MainContainer):
+    """How the run looks on one accelerator."""
+
+    model_config = {"json_schema_extra": rules(VARIANT_ACCELERATOR)}
+
+    name: VariantName
+    pods: Pods = None
+    devices_per_pod: DevicesPerPod = None
+
+
+class TrainingRunSpec(AcceleratorChoice, MainContainer):
+    """What to train, with what, and on which accelerators."""
+
+    model_config = {"json_schema_extra": rules(ONE_ACCELERATOR, IMAGE_SOMEWHERE, DEVICES_SOMEWHERE)}
+
+    pods: Pods = None
+    devices_per_pod: DevicesPerPod = None
+    launcher: Annotated[
+        Launcher | None,
+        Field(
+            description="Torchrun sets PET_* and MASTER_* for torchrun; Plain sets only TANDEM_*. Default: Torchrun.",
+        ),
+    ] = None
+    template: Template = None
+    variants: Annotated[
+        list[TrainingVariant] | None,
+        Field(
+            min_length=1,
+            max_length=8,
+            description="How the run looks on each accelerator, in order of preference. Default: one variant, written inline.",
+            json_schema_extra=list_map("name"),
+        ),
+    ] = None
+    suspend: Annotated[
+        bool | None,
+        Field(
+            description="True ends the running attempt and keeps no pods; false goes on with the next one. Default: false."
+        ),
+    ] = None
+    checkpoint: Annotated[
+        Checkpoint | None,
+        Field(description="Where checkpoints are kept. Default: nowhere; a restart begins at step 0."),
+    ] = None
+    managed_by: Annotated[
+        Refused,
+        Field(
+            description="Reserved for a later version.",
+            json_schema_extra=refused(
+                "string", "self.size() == 0", "managedBy is reserved for a later version: leave it out"
+            ),
+        ),
+    ] = None
+
+
+class ActiveAttempt(Model):
+    """The attempt that holds or may hold pods. Written before the first of them is made."""
+
+    number: Annotated[int, Field(ge=1, description="Number of the attempt, from 1.")]
+    variant: Annotated[str, Field(max_length=12, description="Variant it runs.")]
+    accelerator: Annotated[str, Field(max_length=253, description="AcceleratorProfile it runs on.")]
+    inputs_hash: Annotated[str, Field(max_length=64, description="Hash of what its pods were made from.")]
+    pods: Annotated[int, Field(ge=1, description="Size of its gang.")]
+    devices_per_pod: Annotated[int, Field(ge=1, description="Devices of each pod.")]
+    start_time: Annotated[Timestamp, Field(description="When it was decided.")]
+    created_time: Annotated[
+        Timestamp | None, Field(description="When its last pod was made. From then on a missing pod counts as lost.")
+    ] = None
+
+
+class EndedAttempt(Model):
+    """How an attempt ended."""
+
+    number: Annotated[int, Field(ge=1, description="Number of the attempt.")]
+    variant: Annotated[str, Field(max_length=12, description="Variant it ran.")]
+    accelerator: Annotated[str, Field(max_length=253, description="AcceleratorProfile it ran on.")]
+    outcome: Annotated[str, Field(max_length=63, description="Reason of its end, from docs/reasons.md.")]
+    start_time: Annotated[Timestamp, Field(description="When it was decided.")]
+    end_time: Annotated[Timestamp, Field(description="When its end was recorded.")]
+    message: Annotated[Message, Field(description="One sentence about the end.")] = ""
+
+
+class LastFailure(Model):
+    """The first cause of the last failure: enough to act without reading logs."""
+
+    attempt: Annotated[int, Field(ge=1, description="Attempt that failed.")]
+    pod: Annotated[str, Field(max_length=253, description="Pod that failed first.")]
+    node: Annotated[str | None, Field(max_length=253, description="Its node.")] = None
+    class_: Annotated[
+        Literal["User", "Infra"],
+        Field(alias="class", description="User: the program's own error. Infra: pod, node or devices."),
+    ]
+    exit_code: Annotated[int | None, Field(description="Exit code of the main container, where it had one.")] = None
+    message: Annotated[Message, Field(description="What happened.")] = ""
+    time: Annotated[Timestamp, Field(description="When it happened, or was seen.")]
+
+
+class Failures(Model):
+    """Failures charged against the run's limits."""
+
+    user: Annotated[int, Field(ge=0, description="Failures of the program; the limit is 3.")] = 0
+    infra: Annotated[int, Field(ge=0, description="Failures of pods, nodes and devices; the limit is 20.")] = 0
+
+
+class Placement(Model):
+    """The last decision: what was chosen, what was rejected, and why."""
+
+    chosen: Annotated[str | None, Field(max_length=253, description="AcceleratorProfile that was chosen.")] = None
+    variant: Annotated[str | None, Field(max_length=12, description="Variant that was chosen.")] = None
+    decided_by: Annotated[str | None, Field(max_length=63, description="Rule that decided, e.g. ListedOrder.")] = None
+    reason: Annotated[Message | None, Field(description="Why, in one sentence.")] = None
+    rejected: RejectedList = None
+
+
+class PodCounts(Model):
+    """Pods of the active attempt; never a list of ranks."""
+
+    wanted: Annotated[int, Field(ge=0, description="Size of the gang.")]
+    ready: Annotated[int, Field(ge=0, description="Pods that run, or ended well.")]
+    summary: Annotated[str, Field(max_length=32, description="ready/wanted, for people.")]
+    succeeded: Annotated[
+        ShortText | None, Field(description="Ranks that ended with exit code 0, as ranges such as 0-2,5.")
+    ] = None
+
+
+class CheckpointStatus(Model):
+    """The newest checkpoint that the program reported."""
+
+    step: Annotated[int, Field(ge=0, description="Training step it was written at.")]
+    path: Annotated[RelativePath | None, Field(description="Path below the checkpoint directory.")] = None
+    digest: Annotated[str | None, Field(max_length=128, description="Digest of its content.")] = None
+
+
+class TrainingRunStatus(Model):
+    """What the operator observed and decided."""
+
+    observed_generation: Annotated[int | None, Field(ge=0, description="The generation this status speaks of.")] = None
+    conditions: Conditions = []
+    attempt: Annotated[int, Field(ge=0, description="Number of the newest attempt; 0 before the first.")] = 0
+    active: Annotated[ActiveAttempt | None, Field(description="The attempt that runs; absent between attempts.")] = None
+    attempts: Annotated[
+        list[EndedAttempt] | None,
+        Field(max_length=5, description="The last five attempts that ended.", json_schema_extra=ATOMIC),
+    ] = None
+    failures: Annotated[Failures | None, Field(description="Failures charged so far.")] = None
+    last_failure: Annotated[LastFailure | None, Field(description="The last failure and its first cause.")] = None
+    not_before: Annotated[Timestamp | None, Field(description="No attempt starts before this time (backoff).")] = None
+    hold_offs: Annotated[
+        list[HoldOff] | None,
+        Field(
+            max_length=8, description="Variants that are not tried for a while.", json_schema_extra=list_map("variant")
+        ),
+    ] = None
+    placement: Annotated[Placement | None, Field(description="The last placement decision.")] = None
+    pods: Annotated[PodCounts | None, Field(description="Pods of the active attempt, or of the last one.")] = None
+    checkpoint: Annotated[CheckpointStatus | None, Field(description="The newest checkpoint reported.")] = None
+    pending_change: Annotated[
+        bool | None, Field(description="True when the spec differs from what runs; it applies to the next attempt.")
+    ] = None
+    start_time: Annotated[Timestamp | None, Field(description="When the first attempt was decided.")] = None
+    completion_time: Annotated[Timestamp | None, Field(description="When the run succeeded or failed for good.")] = None
+
+
+class TrainingRun(Model):
+    """A gang of pods that trains a model, restarted as a whole, on the first accelerator that can take it."""
+
+    name: ObjectName
+    namespace: ObjectName
+    uid: str
+    generation: int = 0
+    spec: TrainingRunSpec
+    status: TrainingRunStatus = TrainingRunStatus()

@@ -1,0 +1,166 @@
+"""Fields that TrainingRun and InferenceService share: what runs in the main container, and on which accelerator."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tandem.api.base import (
+    ATOMIC,
+    DNS_LABEL,
+    ImageName,
+    LabelMap,
+    Message,
+    Model,
+    ObjectName,
+    RelativePath,
+    Timestamp,
+    cel,
+    list_map,
+    rules,
+)
+from tandem.api.pod_template import EnvVar, PodTemplate, ResourceRequirements
+
+Words = Annotated[list[Annotated[str, Field(max_length=4096)]] | None, Field(max_length=128, json_schema_extra=ATOMIC)]
+
+NAME_RULE = cel(
+    "self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    "metadata.name must have at most 40 characters, start with a letter and hold only a-z, 0-9 and '-':"
+    " pods and Services are named after it",
+)
+ONE_ACCELERATOR = cel(
+    "[has(self.accelerator), has(self.acceleratorSelector), has(self.variants)].exists_one(x, x)",
+    "set exactly one of accelerator, acceleratorSelector and variants",
+)
+IMAGE_SOMEWHERE = cel(
+    "has(self.image) || (has(self.variants) && self.variants.all(v, has(v.image)))",
+    "no image: set spec.image, or image in every variant",
+)
+DEVICES_SOMEWHERE = cel(
+    "has(self.devicesPerPod) || (has(self.variants) && self.variants.all(v, has(v.devicesPerPod)))",
+    "no devicesPerPod: set spec.devicesPerPod, or devicesPerPod in every variant; devices cost money, so there is no default",
+)
+VARIANT_ACCELERATOR = cel(
+    "has(self.accelerator) != has(self.acceleratorSelector)",
+    "a variant sets exactly one of accelerator and acceleratorSelector",
+)
+
+
+class LabelSelector(Model):
+    """Profiles that carry all of these labels."""
+
+    match_labels: Annotated[
+        LabelMap,
+        Field(min_length=1, description="Labels of AcceleratorProfiles, e.g. tandem.dev/stack: cuda."),
+    ]
+
+
+class MainContainer(Model):
+    """What runs in the container named `main`. A variant's value goes before the spec's."""
+
+    image: Annotated[
+        ImageName | None,
+        Field(description="Image of the main container. No default: here, or in every variant."),
+    ] = None
+    command: Annotated[
+        Words,
+        Field(description="Entrypoint of the main container. Default: the image's. A variant's replaces it whole."),
+    ] = None
+    args: Annotated[
+        Words,
+        Field(
+            description="Arguments; $(NAME) refers to environment. Default: the image's. A variant's replaces it whole."
+        ),
+    ] = None
+    env: Annotated[
+        list[EnvVar] | None,
+        Field(
+            max_length=128,
+            description="Environment of the main container, merged by name: profile, then spec, then variant.",
+            json_schema_extra=list_map("name"),
+        ),
+    ] = None
+    resources: Annotated[
+        ResourceRequirements | None,
+        Field(
+            description="CPU and memory of the main container. Default: the profile's perDevice times devicesPerPod."
+        ),
+    ] = None
+
+
+class AcceleratorChoice(Model):
+    """Which AcceleratorProfile is asked for: by name, or by labels."""
+
+    accelerator: Annotated[
+        ObjectName | None, Field(description="Name of an AcceleratorProfile; see `kubectl get accel`.")
+    ] = None
+    accelerator_selector: Annotated[
+        LabelSelector | None,
+        Field(
+            description="Labels of AcceleratorProfiles; of several that match, the first by name that fits is taken."
+        ),
+    ] = None
+
+
+DevicesPerPod = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=64,
+        description="Whole devices for each pod. Required here or in every variant: it costs money, so there is no default.",
+    ),
+]
+
+VariantName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=12,
+        pattern=DNS_LABEL,
+        description="Name of the variant, at most 12 characters; part of the names of children.",
+        json_schema_extra=rules(cel("self != 'canary'", "the name 'canary' is reserved: choose another")),
+    ),
+]
+
+Template = Annotated[
+    PodTemplate | None,
+    Field(
+        description="Allow-listed part of a pod template: volumes, tolerations, nodeSelector, securityContext, and for the"
+        " container named main volumeMounts and securityContext. Refused with the way out: hostNetwork, hostPID, hostIPC,"
+        " hostPath, privileged, capabilities.add, nodeName, hostPort, restartPolicy, ephemeralContainers. Default: none."
+    ),
+]
+
+
+class ClaimRef(Model):
+    """A directory on a PersistentVolumeClaim of the same namespace."""
+
+    name: Annotated[ObjectName, Field(description="Name of the PersistentVolumeClaim.")]
+    path: Annotated[
+        RelativePath | None, Field(description="Directory inside the claim. Default: the claim's root.")
+    ] = None
+
+
+class Rejected(Model):
+    """A candidate that was not chosen, and why."""
+
+    variant: Annotated[str, Field(max_length=12, description="Name of the variant.")]
+    accelerator: Annotated[str, Field(max_length=253, description="Name of the profile, or the selector's labels.")]
+    reason: Annotated[str, Field(max_length=63, description="One word from the closed list in docs/reasons.md.")]
+    message: Annotated[Message, Field(description="What a person can do, with numbers.")]
+
+
+RejectedList = Annotated[
+    list[Rejected] | None,
+    Field(
+        max_length=16, description="The candidates of the last decision that were not taken.", json_schema_extra=ATOMIC
+    ),
+]
+
+
+class HoldOff(Model):
+    """A variant that is not tried again before a time, since the scheduler or the server refused it."""
+
+    variant: Annotated[str, Field(max_length=12, description="Name of the variant.")]
+    until: Annotated[Timestamp, Field(description="When it may be tried again.")]
+    count: Annotated[int, Field(ge=1, description="Refusals in a row; the pause doubles with each.")]
+    message: Annotated[Message, Field(description="The words of the scheduler or of the server.")] = ""

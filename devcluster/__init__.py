@@ -1,0 +1,1 @@
+"""The development cluster: a real kind cluster whose nodes carry fake NVIDIA and Ascend devices."""

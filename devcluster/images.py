@@ -111,27 +111,33 @@ def _add_security_updates(sources: Path) -> None:
 
 def build(
     tag: str,
-    dockerfile: Path,
-    context: Path,
+    dockerfile: Path | str,
+    context: Path | None = None,
     *,
     inputs: Mapping[str, Path] | None = None,
     args: Mapping[str, str] | None = None,
 ) -> str:
     """The id of the image `tag`, built from a Dockerfile unless it stands for the same inputs already.
 
-    `context` is a folder; with `inputs` (name in the context -> file or folder on disk) only those are sent, else all of the folder.
+    `dockerfile` is a file or the text of one. `context` is a folder that is sent whole; `inputs` instead names what is sent
+    (name in the context -> file or folder on disk).
     `args` are build arguments; BASE is always given (`ensure_base`). The key covers the Dockerfile, the inputs, the arguments and
     the base image; it is kept as a label of the image.
     Raises DevclusterError with the end of the build's output.
     """
+    if (context is None) == (inputs is None):
+        raise ValueError("give the build either a context or its inputs")
     arguments = {"BASE": ensure_base(), **(args or {})}
-    sent = dict(inputs or {})
-    files = [part for name in sorted(sent) for part in (name, sent[name])] if sent else [context]
+    sent = (
+        [part for name, path in sorted((inputs or {}).items()) for part in (name, path)]
+        if context is None
+        else [context]
+    )
     base = image_id(arguments["BASE"]) or ""
-    key = content_key(dockerfile, *files, *(f"{k}={v}" for k, v in sorted(arguments.items())), base)
+    key = content_key(dockerfile, *sent, *(f"{k}={v}" for k, v in sorted(arguments.items())), base)
     if not is_current(tag, key):
         with step(f"building the image {tag}"), tempfile.TemporaryDirectory(prefix="tandem-build-") as folder:
-            _docker_build(tag, key, dockerfile, _gathered(sent, Path(folder)) if sent else context, arguments)
+            _docker_build(tag, key, dockerfile, context or _gathered(inputs or {}, Path(folder)), arguments)
     found = image_id(tag)
     if not found:
         raise DevclusterError(f"{tag} was built but is not there: look at `docker images`")
@@ -149,7 +155,10 @@ def _gathered(inputs: Mapping[str, Path], folder: Path) -> Path:
     return folder
 
 
-def _docker_build(tag: str, key: str, dockerfile: Path, context: Path, args: Mapping[str, str]) -> None:
+def _docker_build(tag: str, key: str, dockerfile: Path | str, context: Path, args: Mapping[str, str]) -> None:
+    if isinstance(dockerfile, str):
+        text, dockerfile = dockerfile, context / "Dockerfile"
+        dockerfile.write_text(text)
     given = [word for name, value in args.items() for word in ("--build-arg", f"{name}={value}")]
     label = f"{KEY_LABEL}={key}"
     options = ("--network", "host", "--rm", "--force-rm", "--tag", tag, "--label", label, "--file", dockerfile)

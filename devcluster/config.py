@@ -28,10 +28,8 @@ def rendered(text: str, folders: dict[str, Path], checkout: Path, architecture: 
 
 def _mount(mount: dict[str, Any], folders: dict[str, Path], checkout: Path) -> dict[str, Any]:
     path = str(mount["hostPath"])
-    if path.startswith(PLACEHOLDER):
-        real = folders[path.removeprefix(PLACEHOLDER)]
-    else:
-        real = checkout / path
+    ours = path.startswith(PLACEHOLDER)
+    real = folders[path.removeprefix(PLACEHOLDER)] if ours else checkout / path
     return {**mount, "hostPath": str(real)}
 
 

@@ -1,0 +1,148 @@
+"""Up, down and status of the cluster as a whole."""
+
+import shutil
+
+import yaml
+
+from devcluster import config, engine, gobuild, images, kube, load, nodeimage, paths, volumes
+from devcluster.shell import DevclusterError, run, say, step, wait_for
+
+TOOLS = "tandem-dev/tools:dev"
+PLUGIN = "tandem-dev/device-plugin:dev"
+MANIFESTS = paths.SOURCE / "manifests"
+NODES = 5
+DEVICES_PER_WORKER = 8
+
+
+def up() -> None:
+    """Have the whole cluster: engine, programs, images, nodes, devices, the claim `models`. A second call takes seconds."""
+    engine.ensure()
+    gobuild.link_host_programs()
+    if not _is_whole():
+        _create()
+    _set_up_dns()
+    load.load(_build_tools(), _build_plugin())
+    _install_plugin()
+    volumes.shared_claim("default", "models")
+    wait_for("every node Ready with its devices", _all_there, seconds=120)
+    say(f"the cluster is up: export KUBECONFIG={paths.kubeconfig()} PATH={paths.bin_dir()}:$PATH")
+
+
+def _is_whole() -> bool:
+    """Whether every node container runs and the API server answers, or comes to."""
+    if len(load.node_names()) != NODES or not paths.kubeconfig().exists():
+        return False
+    try:
+        wait_for("the API server answers", kube.answers, seconds=60)
+    except DevclusterError as error:
+        say(f"{error}: the cluster is made anew")
+        return False
+    return True
+
+
+def _create() -> None:
+    image = nodeimage.ensure()
+    _delete()
+    rendered = config.write()
+    kind = paths.bin_dir() / "kind"
+    with step(f"creating the cluster from {image}"):
+        options = ("--config", rendered, "--image", image, "--kubeconfig", paths.kubeconfig())
+        run(kind, "create", "cluster", *options, env=engine.docker_env(), timeout=900)
+
+
+def _delete() -> None:
+    for node in load.node_names()[:1]:
+        # What pods and the API server wrote is root's, which whoever runs this may not be.
+        engine.docker("exec", node, "sh", "-c", "rm -rf /shared/* /var/log/kubernetes/audit/*")
+    if (kind := paths.bin_dir() / "kind").exists():
+        run(
+            kind,
+            "delete",
+            "cluster",
+            "--name",
+            config.NAME,
+            "--kubeconfig",
+            paths.kubeconfig(),
+            env=engine.docker_env(),
+        )
+    paths.kubeconfig().unlink(missing_ok=True)
+    for folder in (paths.shared_dir(), paths.audit_dir()):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _set_up_dns() -> None:
+    """CoreDNS without the plugins that our build leaves out: nothing outside the cluster is asked for."""
+    corefile = (MANIFESTS / "Corefile").read_text()
+    now = kube.get("--namespace=kube-system", "configmap/coredns")["data"]["Corefile"]
+    if now == corefile:
+        return
+    name = {"namespace": "kube-system", "name": "coredns"}
+    kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": name, "data": {"Corefile": corefile}})
+    kube.kubectl("--namespace=kube-system", "delete", "pod", "--selector=k8s-app=kube-dns", "--wait=false")
+
+
+def _build_tools() -> str:
+    images.build(TOOLS, paths.SOURCE / "tools/Dockerfile", inputs={})
+    return TOOLS
+
+
+def _build_plugin() -> str:
+    folder = paths.SOURCE / "plugin"
+    files = {name: folder / name for name in ("__init__.py", "api.proto", "devices.py", "main.py")}
+    images.build(PLUGIN, folder / "Dockerfile", inputs=files)
+    return PLUGIN
+
+
+def _install_plugin() -> None:
+    text = (MANIFESTS / "device-plugin.yaml").read_text()
+    # The tag stays, so the image's id in the template is what rolls the plugin when its code changes.
+    kube.apply(*yaml.safe_load_all(text.replace("IMAGE_ID", images.image_id(PLUGIN) or "")))
+
+
+def _all_there() -> bool:
+    nodes = kube.items("nodes")
+    counts = [sum(kube.devices(node).values()) for node in nodes if "node-role" not in str(node["metadata"]["labels"])]
+    whole = len(nodes) == NODES and all(map(kube.is_ready, nodes)) and counts == [DEVICES_PER_WORKER] * (NODES - 1)
+    return whole and _deployment_ready("kube-system", "coredns")
+
+
+def _deployment_ready(namespace: str, name: str) -> bool:
+    status = kube.get(f"--namespace={namespace}", f"deployment/{name}")["status"]
+    return bool(status.get("readyReplicas", 0) == status.get("updatedReplicas", 0) > 0)
+
+
+def down() -> None:
+    """Take away all that `up` made in this machine; images and built programs stay in the cache."""
+    if engine.answers():
+        with step("deleting the cluster"):
+            _delete()
+            _remove_network()
+    engine.stop()
+
+
+def _remove_network() -> None:
+    """kind leaves its network behind; it goes when nobody else's cluster is on it."""
+    if "kind" not in engine.docker("network", "ls", "--format", "{{.Name}}").split():
+        return
+    if not engine.docker("ps", "--all", "--quiet", "--filter", "network=kind").strip():
+        engine.docker("network", "rm", "kind")
+
+
+def status() -> str:
+    """A short text for people: engine, API server, nodes with their devices, what is not well."""
+    if not engine.answers():
+        return "no Docker engine answers; `python -m devcluster up` starts all"
+    if not load.node_names():
+        return "engine up, no cluster; `python -m devcluster up` makes it"
+    if not kube.answers():
+        return "the nodes run but the API server does not answer; `python -m devcluster fault heal`, then `up`"
+    lines = [f"{'NODE':<22}{'READY':<7}DEVICES (free of faults/all)"]
+    for node in kube.items("nodes"):
+        healthy, every = kube.devices(node), kube.devices(node, "capacity")
+        told = ", ".join(f"{name} {healthy.get(name, 0)}/{count}" for name, count in every.items())
+        lines.append(f"{node['metadata']['name']:<22}{'yes' if kube.is_ready(node) else 'no':<7}{told or '-'}")
+    ailing = [
+        pod for pod in kube.items("pods", "--all-namespaces") if pod["status"].get("phase") in ("Pending", "Failed")
+    ]
+    lines += [f"pod {p['metadata']['namespace']}/{p['metadata']['name']}: {p['status']['phase']}" for p in ailing]
+    return "\n".join(lines)

@@ -57,8 +57,8 @@ def ensure() -> None:
     """
     if answers():
         return
-    if os.environ.get("DOCKER_HOST"):
-        raise DevclusterError(f"DOCKER_HOST={os.environ['DOCKER_HOST']} does not answer: start that engine or unset it")
+    if (host := os.environ.get("DOCKER_HOST", own_host())) != own_host():
+        raise DevclusterError(f"DOCKER_HOST={host} does not answer: start that engine or unset it")
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise DevclusterError(
             "no Docker engine answers. Start Docker (any engine from 20.10 on), or run this as root on Debian or Ubuntu, "
@@ -153,7 +153,7 @@ def stop() -> None:
     _remove_cgroups()
     for name in ("docker.sock", "dockerd.pid"):
         (paths.state_dir() / name).unlink(missing_ok=True)
-    shutil.rmtree(paths.state_dir() / "docker-exec", ignore_errors=True)
+    _remove_exec_root()
     _notes().unlink()
 
 
@@ -194,6 +194,16 @@ def _restore_forwarding() -> None:
     before = json.loads(_notes().read_text())
     run("iptables", "-P", "FORWARD", before["policy"])
     FORWARD.write_text(before["forward"])
+
+
+def _remove_exec_root() -> None:
+    """The network namespace of containers on the host's network stays mounted when the engine ends."""
+    root = paths.state_dir() / "docker-exec"
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for point in mounted:
+        if Path(point).is_relative_to(root):
+            run("umount", point)
+    shutil.rmtree(root, ignore_errors=True)
 
 
 def _remove_cgroups() -> None:

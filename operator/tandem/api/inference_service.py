@@ -15,7 +15,6 @@ from tandem.api.workload import (
     AcceleratorChoice,
     ClaimRef,
     DevicesPerPod,
-    HoldOff,
     MainContainer,
     RejectedList,
     Template,
@@ -196,12 +195,6 @@ class InferenceServiceStatus(Model):
     variants: Annotated[
         list[VariantStatus] | None,
         Field(max_length=8, description="Replicas by variant.", json_schema_extra=list_map("name")),
-    ] = None
-    hold_offs: Annotated[
-        list[HoldOff] | None,
-        Field(
-            max_length=8, description="Variants that are not tried for a while.", json_schema_extra=list_map("variant")
-        ),
     ] = None
     placement: Annotated[ServicePlacement | None, Field(description="The last placement decision.")] = None
     model: Annotated[ServedModel | None, Field(description="The model that is served.")] = None

@@ -47,7 +47,6 @@ class Reason(StrEnum):
         "RestartLimit",
         "The run failed more often than its limit allows. Fix the cause, then recreate the run.",
     )
-    RESTARTING = "Restarting", "An attempt ended; the next one starts after a pause."
     SUPERSEDED = "Superseded", "The spec changed while an attempt was half made; it starts anew with the new spec."
     NOT_BOUND = "NotBound", "The scheduler found no nodes for the pods in time. The message is the scheduler's own."
     CREATE_REFUSED = (
@@ -98,3 +97,8 @@ class Reason(StrEnum):
     # Neutral
     UNKNOWN = "Unknown", "Not looked at yet."
     PENDING = "Pending", "Waiting for an earlier step."
+
+
+def reason_of(word: str) -> Reason:
+    """The reason of this word; UNKNOWN for one of a newer or older operator."""
+    return next((reason for reason in Reason if reason.value == word), Reason.UNKNOWN)

@@ -1,0 +1,170 @@
+"""What the cluster looks like, as small frozen records.
+
+The stores hold these instead of API objects: a trimmed record costs a tenth of a client model, and a decision can only
+depend on what stands here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+PULL_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+)
+"""Waiting reasons of the kubelet that mean: the image cannot be had. Source: k8s.io/kubernetes/pkg/kubelet/images."""
+
+
+class Key(NamedTuple):
+    """Name of an object of ours: what the work queue holds."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class Report(NamedTuple):
+    """What a program said in its termination message."""
+
+    step: int
+    path: str | None
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignPod:
+    """A pod of others that may hold devices."""
+
+    uid: str
+    node: str | None
+    devices: Mapping[str, int]
+    """Resource name -> devices asked for; only extended resources."""
+    terminal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPod:
+    """A pod that the operator made, or that claims so by its labels."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: int
+    owner_uid: str | None
+    owner: Key | None
+    """The object of ours that its controller reference names."""
+    attempt: int
+    rank: int
+    variant: str
+    accelerator: str
+    inputs_hash: str
+    node: str | None
+    devices: Mapping[str, int]
+    phase: str = "Pending"
+    created: datetime | None = None
+    deleting_since: datetime | None = None
+    """deletionTimestamp: the moment by which it should be gone, its grace included."""
+    ready: bool = False
+    scheduled: bool = False
+    unschedulable_message: str = ""
+    exit_code: int | None = None
+    finished_at: datetime | None = None
+    reason: str = ""
+    """status.reason of the pod, or of its main container where the pod has none."""
+    message: str = ""
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    report: Report | None = None
+
+    @property
+    def terminal(self) -> bool:
+        """Whether its containers have ended for good, so that its devices are free."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def pull_failed(self) -> bool:
+        """Whether it cannot start since its image cannot be pulled."""
+        return self.waiting_reason in PULL_REASONS
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """A node's taint."""
+
+    key: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """A node as placement sees it."""
+
+    name: str
+    labels: Mapping[str, str]
+    taints: tuple[Taint, ...]
+    cordoned: bool
+    ready: bool
+    not_ready_since: datetime | None
+    allocatable: Mapping[str, int]
+    """Extended resource -> healthy devices."""
+    capacity: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentRecord:
+    """A Deployment of ours."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: int
+    owner_uid: str | None
+    owner: Key | None
+    variant: str
+    accelerator: str
+    inputs_hash: str
+    generation: int
+    observed_generation: int
+    wanted: int
+    """spec.replicas"""
+    replicas: int = 0
+    updated: int = 0
+    ready: int = 0
+    available: int = 0
+    trouble: str = ""
+    """Message of condition ReplicaFailure (a pod was refused), or of Progressing where it is False."""
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRecord:
+    """A Service or a PodDisruptionBudget of ours: it exists, and was made from these inputs."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: int
+    owner_uid: str | None
+    owner: Key | None
+    inputs_hash: str
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRecord:
+    """A PersistentVolumeClaim."""
+
+    namespace: str
+    name: str
+    resource_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """All that an object of ours owns, from the stores."""
+
+    pods: tuple[OwnPod, ...] = ()
+    deployments: Mapping[str, DeploymentRecord] = field(default_factory=dict)
+    services: Mapping[str, ChildRecord] = field(default_factory=dict)
+    budgets: Mapping[str, ChildRecord] = field(default_factory=dict)

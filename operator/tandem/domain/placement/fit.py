@@ -1,0 +1,99 @@
+"""Which nodes can take pods of an option, and how many.
+
+free(node) = allocatable - effective requests of non-terminal pods bound or nominated there. Terminating pods count until
+they are gone. Nodes that are cordoned, NotReady, not tolerated, not selected or of another architecture do not count.
+CPU, memory and affinity are not modelled: a fit is a hint, the scheduler decides.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tandem.api.pod_template import Toleration
+from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod, Taint
+from tandem.domain.placement.request import Option
+
+ARCH_LABEL = "kubernetes.io/arch"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Nodes and what is used on them."""
+
+    nodes: tuple[NodeRecord, ...]
+    used: Mapping[tuple[str, str], int]
+    """(node, resource) -> devices."""
+    pods_known: bool = True
+    """False when the operator may not list all pods: then free devices are unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many pods of an option fit, node by node, and the sums that explain it."""
+
+    pods_by_node: Mapping[str, int]
+    nodes: int
+    """Nodes that are eligible."""
+    free: int
+    """Free devices on them."""
+    total: int
+    """Healthy devices on them."""
+
+    @property
+    def pods(self) -> int:
+        """Pods that fit now."""
+        return sum(self.pods_by_node.values())
+
+
+def snapshot(nodes: Iterable[NodeRecord], pods: Iterable[OwnPod | ForeignPod], *, pods_known: bool = True) -> Snapshot:
+    """The state of all devices, from the stores' records."""
+    used: dict[tuple[str, str], int] = {}
+    for pod in pods:
+        if pod.node is None or pod.terminal:
+            continue
+        for resource, amount in pod.devices.items():
+            place = (pod.node, resource)
+            used[place] = used.get(place, 0) + amount
+    return Snapshot(nodes=tuple(nodes), used=used, pods_known=pods_known)
+
+
+def room(state: Snapshot, used: Mapping[tuple[str, str], int], option: Option) -> Room:
+    """Where pods of `option` fit, `used` being the snapshot's plus what is reserved."""
+    pods_by_node: dict[str, int] = {}
+    free_total = total = 0
+    for node in state.nodes:
+        if not eligible(node, option):
+            continue
+        devices = node.allocatable.get(option.resource, 0)
+        free = max(0, devices - used.get((node.name, option.resource), 0))
+        pods_by_node[node.name] = free // option.devices
+        free_total += free
+        total += devices
+    return Room(pods_by_node=pods_by_node, nodes=len(pods_by_node), free=free_total, total=total)
+
+
+def eligible(node: NodeRecord, option: Option) -> bool:
+    """Whether the scheduler could bind pods of `option` to this node, devices aside."""
+    spec = option.profile.spec
+    wanted = {**spec.node_selector, **option.node_selector}
+    if spec.architecture is not None:
+        wanted[ARCH_LABEL] = spec.architecture
+    return (
+        node.ready
+        and not node.cordoned
+        and wanted.items() <= node.labels.items()
+        and all(_tolerated(taint, option.tolerations) for taint in node.taints if taint.effect != "PreferNoSchedule")
+    )
+
+
+def _tolerated(taint: Taint, tolerations: Iterable[Toleration]) -> bool:
+    return any(_tolerates(toleration, taint) for toleration in tolerations)
+
+
+def _tolerates(toleration: Toleration, taint: Taint) -> bool:
+    if toleration.effect is not None and toleration.effect != taint.effect:
+        return False
+    if toleration.key is not None and toleration.key != taint.key:
+        return False
+    if (toleration.operator or "Equal") == "Exists":
+        return True
+    return toleration.key is not None and (toleration.value or "") == taint.value

@@ -1,0 +1,65 @@
+"""Why an option is rejected: an ordered chain of small rules, each with a message that a person can act on.
+
+Messages carry counts, never names of other tenants.
+"""
+
+from tandem.api.reasons import Reason
+from tandem.domain.placement.fit import Room
+from tandem.domain.placement.request import Candidate, Option, Rejection
+
+REFUSING = frozenset({Reason.UNKNOWN_ACCELERATOR, Reason.ILLEGAL_COUNT})
+"""Reasons that waiting does not cure: the spec or the profiles must change."""
+
+
+def unknown(candidate: Candidate) -> Rejection:
+    """No profile matches what the candidate asks for."""
+    return Rejection(
+        candidate.variant,
+        candidate.wants,
+        Reason.UNKNOWN_ACCELERATOR,
+        f"no AcceleratorProfile matches {candidate.wants!r}; see `kubectl get accel`",
+    )
+
+
+def held_off(candidate: Candidate, why: str) -> Rejection:
+    """The candidate was refused lately."""
+    return Rejection(candidate.variant, candidate.wants, Reason.HELD_OFF, why)
+
+
+def illegal_count(variant: str, option: Option, *, distributed: bool) -> Rejection | None:
+    """The profile does not allow this number of devices in a pod."""
+    counts = option.profile.spec.counts
+    if counts is None:
+        return None
+    legal = counts.per_pod
+    where = "in a pod"
+    if distributed and counts.distributed is not None:
+        legal = counts.distributed
+        where = "in each pod of a gang of several"
+    if legal is None or option.devices in legal:
+        return None
+    allowed = ", ".join(str(number) for number in sorted(legal))
+    return Rejection(
+        variant,
+        option.profile.name,
+        Reason.ILLEGAL_COUNT,
+        f"{option.devices} devices {where} are not legal on {option.profile.name}; set devicesPerPod to one of: {allowed}",
+    )
+
+
+def does_not_fit(variant: str, option: Option, found: Room) -> Rejection:
+    """Too few free devices, with the numbers that show why."""
+    asked = _times(option.pods, "pod") + " x " + _times(option.devices, "device")
+    if found.nodes == 0:
+        why = "no node with its labels is ready and schedulable"
+    elif found.total == 0:
+        why = f"its {_times(found.nodes, 'node')} offer no {option.resource}"
+    elif found.free < option.pods * option.devices:
+        why = f"{found.free} of {found.total} devices are free on {_times(found.nodes, 'node')}"
+    else:
+        why = f"{found.free} devices are free but split over nodes: {_times(found.pods, 'such pod')} would fit"
+    return Rejection(variant, option.profile.name, Reason.DOES_NOT_FIT_NOW, f"{asked} asked for; {why}")
+
+
+def _times(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -1,0 +1,90 @@
+"""What is asked of the placer and what it answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from tandem.api.accelerator_profile import AcceleratorProfile
+from tandem.api.pod_template import Toleration
+from tandem.api.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One profile that a candidate may use, with all that decides on which nodes its pods can run."""
+
+    profile: AcceleratorProfile
+    pods: int
+    """Pods that must all fit: the gang; or the most replicas that may be added."""
+    devices: int
+    """Devices of each pod."""
+    node_selector: Mapping[str, str]
+    tolerations: tuple[Toleration, ...]
+
+    @property
+    def resource(self) -> str:
+        """Extended resource that the pods ask for."""
+        return self.profile.spec.allocation.extended_resource.name
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One variant of the object, with the profiles that match what it asks for."""
+
+    variant: str
+    wants: str
+    """The accelerator in words, for messages."""
+    options: tuple[Option, ...]
+    held_off: str | None = None
+    """Set while the variant is not to be tried: until when, and why."""
+    minimum: int = 0
+    """Replicas that it still lacks of its minReplicas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request for devices. A gang takes all or nothing of one candidate; replicas are spread over candidates."""
+
+    uid: str
+    """Object that asks."""
+    attempt: int
+    """Attempt that is to be made; 0 for replicas."""
+    since: datetime
+    """Creation of the object: the older goes first."""
+    candidates: tuple[Candidate, ...]
+    replicas: int | None = None
+    """Replicas wanted in addition; None for a gang."""
+    distributed: bool = False
+    """Several pods work together, so that the profile's `distributed` counts apply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A candidate that is not taken, and why."""
+
+    variant: str
+    accelerator: str
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Devices given: so many pods of a variant on a profile."""
+
+    variant: str
+    option: Option
+    pods: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to an Ask: grants (none, one, or for replicas several) and the rejected candidates."""
+
+    grants: tuple[Grant, ...]
+    rejected: tuple[Rejection, ...]
+
+    @property
+    def grant(self) -> Grant | None:
+        """The gang's grant."""
+        return self.grants[0] if self.grants else None

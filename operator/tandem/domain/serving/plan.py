@@ -1,0 +1,142 @@
+"""The decision about one InferenceService: from what is observed to what is to be written.
+
+Shares of replicas are decided first and written as an intent; the Deployments follow from them. A Deployment is made anew
+only when the digest of its inputs changes, so neither a profile's edit nor an upgrade of the operator restarts a replica.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tandem.api.reasons import Reason
+from tandem.domain import headline
+from tandem.domain.headline import Headline
+from tandem.domain.placement.request import Decision, Rejection
+from tandem.domain.plan import Child, Delete, Plan, Problem, ProblemKind, Replace, Resource, Scale
+from tandem.domain.render.pod import spec_problem
+from tandem.domain.serving import children, split, status
+from tandem.domain.serving.split import Shares
+from tandem.domain.serving.view import ServiceView
+from tandem.domain.variants import by_name
+
+
+def plan_service(view: ServiceView, *, decision: Decision | None = None, problems: Sequence[Problem] = ()) -> Plan:
+    """What to do for one service now.
+
+    `decision` answers the `ask` of an earlier plan of the same pass; `problems` are its writes that failed.
+    """
+    shares = split.kept(view)
+    obstacle = _obstacle(view)
+    if obstacle is not None:
+        # What runs goes on as it is; nothing is made from a spec that cannot be rendered.
+        return replace(_report(view, split.recorded(view), (), obstacle, view.timing.look_again), release=True)
+    rejected: tuple[Rejection, ...] = ()
+    if split.lacking(view, shares) > 0:
+        if decision is None:
+            return Plan(ask=split.ask(view, shares))
+        shares = split.grown(shares, decision)
+        rejected = decision.rejected
+    why = _problem_headline(problems) or status.state(view, shares, rejected)
+    again = view.timing.look_again if problems or split.lacking(view, shares) else None
+    plan = _report(view, shares, rejected, why, again)
+    if problems:
+        return plan
+    return replace(
+        plan,
+        intent=shares != split.recorded(view),
+        create=_missing(view, shares),
+        replace=_outdated(view, shares),
+        scale=_misscaled(view, shares),
+        delete=_dropped(view),
+    )
+
+
+def _report(
+    view: ServiceView, shares: Shares, rejected: Sequence[Rejection], why: Headline, requeue_after: float | None
+) -> Plan:
+    return Plan(
+        status=status.render(view, shares, rejected, why),
+        events=headline.events(view.service.status.conditions, why),
+        requeue_after=requeue_after,
+        reason=why.reason,
+    )
+
+
+def _obstacle(view: ServiceView) -> Headline | None:
+    """What a person has to mend before anything can be made."""
+    for variant in view.variants:
+        for claim in children.claims(view.service, variant):
+            if claim not in view.claims:
+                where = view.service.namespace
+                message = f"PersistentVolumeClaim {claim!r} does not exist in {where}: create it"
+                return headline.blocked(Reason.CLAIM_MISSING, message)
+        for profile in variant.matching(view.profiles):
+            problem = spec_problem(variant, profile)
+            if problem is not None:
+                return headline.blocked(Reason.INVALID_SPEC, problem)
+    return None
+
+
+def _problem_headline(problems: Sequence[Problem]) -> Headline | None:
+    """A write that was refused, as the service's state."""
+    for problem in problems:
+        if problem.kind is ProblemKind.NAME_CONFLICT:
+            return headline.blocked(Reason.NAME_CONFLICT, problem.message)
+        if problem.kind is ProblemKind.REFUSED:
+            return headline.troubled(Reason.CREATE_REFUSED, problem.message)
+    return None
+
+
+def _missing(view: ServiceView, shares: Shares) -> tuple[Child, ...]:
+    """The Service and the budget always, a Deployment for each variant that has replicas."""
+    made: list[Child] = []
+    if view.service.name not in view.children.services:
+        made.append(children.front_service(view.service))
+    if view.service.name not in view.children.budgets:
+        made.append(children.budget(view.service))
+    for name, share in shares.items():
+        variant, profile = by_name(view.variants, name), view.profiles.get(share.accelerator)
+        if name not in view.deployments and variant is not None and profile is not None:
+            made.append(children.deployment(view.service, variant, profile, share.replicas))
+    return tuple(made)
+
+
+def _outdated(view: ServiceView, shares: Shares) -> tuple[Replace, ...]:
+    """Children that were made from other inputs."""
+    changes: list[Replace] = []
+    front = view.children.services.get(view.service.name)
+    if (
+        front is not None
+        and front.owner_uid == view.service.uid
+        and front.inputs_hash != children.front_hash(view.service)
+    ):
+        changes.append(Replace(children.front_service(view.service), front.uid, front.resource_version))
+    for name, share in shares.items():
+        variant, profile = by_name(view.variants, name), view.profiles.get(share.accelerator)
+        record = view.deployments.get(name)
+        if record is None or variant is None or profile is None:
+            continue
+        if record.inputs_hash != children.hash_of(view.service, variant, profile):
+            child = children.deployment(view.service, variant, profile, share.replicas)
+            changes.append(Replace(child, record.uid, record.resource_version))
+    return tuple(changes)
+
+
+def _misscaled(view: ServiceView, shares: Shares) -> tuple[Scale, ...]:
+    """Deployments with another number of replicas than their share; one that is replaced gets its number there."""
+    replaced = {change.child.name for change in _outdated(view, shares)}
+    return tuple(
+        Scale(record.name, record.uid, record.resource_version, wanted)
+        for name, record in view.deployments.items()
+        if by_name(view.variants, name) is not None
+        and record.name not in replaced
+        and record.wanted != (wanted := shares[name].replicas if name in shares else 0)
+    )
+
+
+def _dropped(view: ServiceView) -> tuple[Delete, ...]:
+    """Deployments of variants that the spec no longer has."""
+    return tuple(
+        Delete(Resource.DEPLOYMENT, record.name, record.uid)
+        for name, record in view.deployments.items()
+        if by_name(view.variants, name) is None
+    )

@@ -1,0 +1,200 @@
+"""The whole status of a service, from its shares and what its Deployments show."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import floor
+from typing import Any
+
+from tandem.api.base import dump
+from tandem.api.conditions import Condition, ConditionType, clip, merge_conditions
+from tandem.api.inference_service import InferenceServiceStatus, ServedModel, ServicePlacement, VariantStatus
+from tandem.api.reasons import Reason
+from tandem.domain.headline import ConditionWriter, Headline, blocked, troubled
+from tandem.domain.observed import DeploymentRecord, OwnPod
+from tandem.domain.placement import candidates
+from tandem.domain.placement.place import DECIDED_BY
+from tandem.domain.placement.rejection import REFUSING
+from tandem.domain.placement.request import Rejection
+from tandem.domain.serving import children
+from tandem.domain.serving.split import Shares, lacking
+from tandem.domain.serving.view import ServiceView
+
+ALLOWED_AWAY = 0.25
+"""Part of the replicas that may be away while the service still counts as Ready, as in a Deployment's rolling update."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Replicas, counted."""
+
+    wanted: int
+    placed: int
+    existing: int
+    ready: int
+    available: int
+    rolling: bool
+
+    @property
+    def enough(self) -> bool:
+        """Whether the replicas that found a place answer, but for a quarter."""
+        away = max(1, floor(ALLOWED_AWAY * self.placed))
+        return self.available >= max(1, self.placed - away)
+
+
+def account(view: ServiceView, shares: Shares) -> Account:
+    """The service's replicas, over all variants."""
+    records = view.deployments
+    return Account(
+        wanted=view.service.spec.replicas,
+        placed=sum(share.replicas for share in shares.values()),
+        existing=sum(record.replicas for record in records.values()),
+        ready=sum(record.ready for record in records.values()),
+        available=sum(record.available for record in records.values()),
+        rolling=any(_rolling(records.get(name), share.replicas) for name, share in shares.items()),
+    )
+
+
+def state(view: ServiceView, shares: Shares, rejected: Iterable[Rejection]) -> Headline:
+    """The service in one sentence, when nothing in its spec stands in the way."""
+    counted = account(view, shares)
+    rejections = list(rejected)
+    if counted.wanted == 0:
+        return Headline(Reason.SCALED_TO_ZERO, "spec.replicas is 0")
+    if counted.placed == 0:
+        refused = candidates.refused_reason(rejections, REFUSING)
+        if refused is not None:
+            return blocked(refused.reason, refused.message)
+        return troubled(Reason.QUEUED, _first(rejections))
+    if not counted.enough:
+        return _trouble(view, shares) or troubled(
+            Reason.STARTING, f"{counted.available} of {counted.placed} replicas answer"
+        )
+    if counted.placed < counted.wanted:
+        return Headline(
+            Reason.PARTIALLY_PLACED, f"{counted.placed} of {counted.wanted} replicas have a place; {_first(rejections)}"
+        )
+    if counted.rolling:
+        return Headline(Reason.ROLLING, "replicas are being replaced by a new revision")
+    return Headline(Reason.AVAILABLE, f"{counted.available} of {counted.wanted} replicas answer")
+
+
+def render(view: ServiceView, shares: Shares, rejected: Iterable[Rejection], why: Headline) -> dict[str, Any]:
+    """The status as it is written."""
+    service = view.service
+    rejections = tuple(rejected)
+    counted = account(view, shares)
+    model = service.spec.model
+    status = InferenceServiceStatus(
+        observed_generation=service.generation,
+        replicas=counted.existing,
+        ready_replicas=counted.ready,
+        summary=f"{counted.ready}/{counted.wanted}",
+        unplaced_replicas=lacking(view, shares) or None,
+        selector=",".join(f"{key}={value}" for key, value in children.selector(service.name).items()),
+        url=children.url(service),
+        variants=[_variant(view, shares, name, rejections) for name in _names(view)],
+        placement=ServicePlacement(
+            chosen=",".join(dict.fromkeys(share.accelerator for share in shares.values())) or None,
+            decided_by=DECIDED_BY,
+            rejected=candidates.rejected_status(rejections),
+        ),
+        model=ServedModel(claim=model.claim.name, path=model.claim.path) if model else None,
+        conditions=merge_conditions(service.status.conditions, _conditions(view, counted, why)),
+    )
+    return dump(status)
+
+
+def _conditions(view: ServiceView, counted: Account, why: Headline) -> list[Condition]:
+    write = ConditionWriter(view.service.generation, view.now)
+    conditions = write.readiness(why)
+    if why.reason is Reason.CLAIM_MISSING:
+        conditions.append(write(ConditionType.MODEL_RESOLVED, False, why.reason, why.message))
+    else:
+        conditions.append(write(ConditionType.MODEL_RESOLVED, True, Reason.MODEL_RESOLVED))
+    if counted.placed == counted.wanted:
+        conditions.append(write(ConditionType.PLACED, True, Reason.PLACED, f"{counted.placed} replicas have a place"))
+    elif counted.placed:
+        conditions.append(write(ConditionType.PLACED, False, Reason.PARTIALLY_PLACED, why.message))
+    else:
+        conditions.append(write(ConditionType.PLACED, False, why.reason, why.message))
+    if counted.wanted == 0:
+        available: tuple[bool, Reason] = (True, Reason.SCALED_TO_ZERO)
+    elif counted.placed and counted.enough:
+        available = (True, Reason.AVAILABLE)
+    else:
+        available = (False, why.reason)
+    conditions.append(write(ConditionType.AVAILABLE, *available, f"{counted.available} replicas answer"))
+    rolled = (False, Reason.ROLLING) if counted.rolling else (True, Reason.AVAILABLE)
+    conditions.append(write(ConditionType.ROLLOUT_COMPLETE, *rolled))
+    return conditions
+
+
+def _variant(view: ServiceView, shares: Shares, name: str, rejected: tuple[Rejection, ...]) -> VariantStatus:
+    share = shares.get(name)
+    record = view.deployments.get(name)
+    ready = record.ready if record else 0
+    if share is None:
+        why = next((item for item in rejected if item.variant == name), None)
+        reason, message = (why.reason, why.message) if why else (Reason.PENDING, None)
+        return VariantStatus(
+            name=name, replicas=0, ready=ready, reason=reason.value, message=clip(message) if message else None
+        )
+    trouble = _trouble(view, {name: share})
+    if share.accelerator not in view.profiles:
+        reason, message = Reason.PROFILE_MISSING, f"AcceleratorProfile {share.accelerator} is gone"
+    elif ready >= share.replicas and not _rolling(record, share.replicas):
+        reason, message = Reason.AVAILABLE, None
+    elif trouble is not None:
+        reason, message = trouble.reason, trouble.message
+    else:
+        reason, message = (Reason.ROLLING if ready else Reason.STARTING), None
+    return VariantStatus(
+        name=name,
+        accelerator=share.accelerator,
+        replicas=share.replicas,
+        ready=ready,
+        reason=reason.value,
+        message=clip(message) if message else None,
+    )
+
+
+def _names(view: ServiceView) -> list[str]:
+    return [variant.name for variant in view.variants]
+
+
+def _trouble(view: ServiceView, shares: Shares) -> Headline | None:
+    """Why pods of these variants do not start, in the words of whoever stopped them."""
+    pods = sorted((pod for pod in view.children.pods if pod.variant in shares), key=lambda pod: pod.name)
+    pulling = _first_pod(pods, lambda pod: pod.pull_failed)
+    if pulling is not None:
+        return troubled(
+            Reason.IMAGE_PULL, f"{pulling.name} on {pulling.node}: {pulling.waiting_reason}: {pulling.waiting_message}"
+        )
+    unbound = _first_pod(pods, lambda pod: not pod.scheduled and bool(pod.unschedulable_message))
+    if unbound is not None:
+        return troubled(Reason.NOT_BOUND, f"{unbound.name}: {unbound.unschedulable_message}")
+    crashed = _first_pod(pods, lambda pod: pod.waiting_reason == "CrashLoopBackOff")
+    if crashed is not None:
+        return troubled(Reason.USER_FAILURE, f"{crashed.name}: {crashed.message or crashed.waiting_message}")
+    refused = next((r.trouble for name, r in sorted(view.deployments.items()) if name in shares and r.trouble), None)
+    return troubled(Reason.CREATE_REFUSED, refused) if refused else None
+
+
+def _first_pod(pods: Iterable[OwnPod], test: Any) -> OwnPod | None:
+    return next((pod for pod in pods if pod.deleting_since is None and test(pod)), None)
+
+
+def _rolling(record: DeploymentRecord | None, wanted: int) -> bool:
+    return record is not None and (
+        record.observed_generation < record.generation
+        or record.updated < min(wanted, record.wanted)
+        or record.replicas > record.updated
+    )
+
+
+def _first(rejected: list[Rejection]) -> str:
+    return (
+        f"{rejected[0].variant} on {rejected[0].accelerator}: {rejected[0].message}"
+        if rejected
+        else "no variant may take more"
+    )

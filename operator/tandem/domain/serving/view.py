@@ -1,0 +1,42 @@
+"""All that a decision about an InferenceService may look at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from tandem.api.accelerator_profile import AcceleratorProfile
+from tandem.api.inference_service import InferenceService
+from tandem.domain import naming
+from tandem.domain.observed import Children, DeploymentRecord
+from tandem.domain.timing import Timing
+from tandem.domain.variants import Variant, serving_variants
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """One service, its children and the cluster around it, at one moment."""
+
+    service: InferenceService
+    created: datetime
+    now: datetime
+    timing: Timing
+    children: Children
+    """Its pods are only looked at to explain; the Deployments own them."""
+    claims: frozenset[str]
+    profiles: Mapping[str, AcceleratorProfile]
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The service's variants, complete, in the order in which they are filled."""
+        return serving_variants(self.service.spec)
+
+    @property
+    def deployments(self) -> dict[str, DeploymentRecord]:
+        """Variant -> its Deployment. One with the right labels and a wrong name or owner is nobody's."""
+        return {
+            record.variant: record
+            for record in self.children.deployments.values()
+            if record.owner_uid == self.service.uid
+            and record.name == naming.deployment(self.service.name, record.variant)
+            and not record.deleting
+        }

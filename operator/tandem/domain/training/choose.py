@@ -1,0 +1,92 @@
+"""What a run asks of the placer, and how the answer reads in status."""
+
+from tandem.api.accelerator_profile import AcceleratorProfile
+from tandem.api.conditions import clip
+from tandem.api.reasons import Reason, reason_of
+from tandem.api.training_run import Placement
+from tandem.domain import clock, headline
+from tandem.domain.headline import Headline
+from tandem.domain.placement import candidates
+from tandem.domain.placement.place import DECIDED_BY
+from tandem.domain.placement.rejection import REFUSING
+from tandem.domain.placement.request import Ask, Decision, Grant, Option
+from tandem.domain.render.pod import spec_problem
+from tandem.domain.training import pods
+from tandem.domain.training.view import RunView
+from tandem.domain.variants import Variant
+
+HOLDING = frozenset({Reason.NOT_BOUND, Reason.CREATE_REFUSED, Reason.IMAGE_PULL, Reason.NAME_CONFLICT})
+"""Outcomes that hold a variant off; they stay the run's headline until it is tried again."""
+
+
+def input_problem(view: RunView) -> Headline | None:
+    """What a person has to mend before anything can start, seen without the placer."""
+    for variant in view.variants:
+        for claim in pods.claims(view.run, variant):
+            if claim not in view.claims:
+                return headline.blocked(
+                    Reason.CLAIM_MISSING,
+                    f"PersistentVolumeClaim {claim!r} does not exist in {view.run.namespace}: create it",
+                )
+        for profile in variant.matching(view.profiles):
+            problem = spec_problem(variant, profile)
+            if problem is not None:
+                return headline.blocked(Reason.INVALID_SPEC, problem)
+    return None
+
+
+def ask(view: RunView) -> Ask:
+    """The run's gang, on any of its variants, in listed order."""
+    holds = view.run.status.hold_offs or ()
+    return Ask(
+        uid=view.run.uid,
+        attempt=view.newest_attempt + 1,
+        since=view.created,
+        candidates=tuple(
+            candidates.candidate(variant, variant.matching(view.profiles), holds, view.now, pods=variant.pods)
+            for variant in view.variants
+        ),
+        distributed=any(variant.pods > 1 for variant in view.variants),
+    )
+
+
+def option(variant: Variant, profile: AcceleratorProfile) -> Option:
+    """The gang on one profile."""
+    return candidates.option(variant, profile, variant.pods)
+
+
+def chosen(decision: Decision, grant: Grant) -> Placement:
+    """Status of a decision that found a place."""
+    taken = f"{grant.pods} x {grant.option.devices} {grant.option.resource}"
+    skipped = f", {len(decision.rejected)} candidates before it rejected" if decision.rejected else ""
+    return Placement(
+        chosen=grant.option.profile.name,
+        variant=grant.variant,
+        decided_by=DECIDED_BY,
+        reason=clip(f"{grant.option.profile.name} is the first listed that fits {taken}{skipped}"),
+        rejected=candidates.rejected_status(decision.rejected),
+    )
+
+
+def rejected(decision: Decision) -> Placement:
+    """Status of a decision that found none."""
+    return Placement(decided_by=DECIDED_BY, rejected=candidates.rejected_status(decision.rejected))
+
+
+def waiting_headline(view: RunView, decision: Decision) -> Headline:
+    """Why nothing was chosen: waiting helps, or a person has to act."""
+    refused = candidates.refused_reason(decision.rejected, REFUSING)
+    if refused is not None:
+        return headline.blocked(refused.reason, refused.message)
+    first = decision.rejected[0]
+    message = f"{first.variant} on {first.accelerator}: {first.message}"
+    ended = view.run.status.attempts or []
+    if first.reason is Reason.HELD_OFF and ended and reason_of(ended[-1].outcome) in HOLDING:
+        return headline.troubled(reason_of(ended[-1].outcome), message)
+    return Headline(Reason.QUEUED, message)
+
+
+def next_look(view: RunView) -> float:
+    """Seconds until a hold-off ends, or until everything is looked at again."""
+    ends = [clock.seconds_until(hold.until, view.now) for hold in view.run.status.hold_offs or ()]
+    return min([view.timing.look_again, *(seconds for seconds in ends if seconds > 0)])

@@ -1,0 +1,158 @@
+"""A gang while it is made, bound and started: all pods of an attempt or none."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from tandem.api.reasons import Reason
+from tandem.api.training_run import ActiveAttempt
+from tandem.domain import clock, headline
+from tandem.domain.headline import Headline
+from tandem.domain.observed import OwnPod
+from tandem.domain.placement.request import Decision, Grant
+from tandem.domain.plan import Child, Plan, Problem, ProblemKind
+from tandem.domain.training import attempt, choose, ending, pods, status
+from tandem.domain.training.rendezvous import headless_service
+from tandem.domain.training.report import report, stay
+from tandem.domain.training.view import RunView
+
+
+def begin(view: RunView, decision: Decision) -> Plan:
+    """The next attempt: written first, then its Service and pods are made in the same pass."""
+    grant = decision.grants[0]
+    variant = view.variant(grant.variant)
+    assert variant is not None, "a grant names a variant of the spec that asked"
+    active = attempt.begin(view, variant, grant)
+    after = view.run.status.model_copy(
+        update={
+            "attempt": active.number,
+            "active": active,
+            "placement": choose.chosen(decision, grant),
+            "not_before": None,
+            "start_time": view.run.status.start_time or active.start_time,
+        }
+    )
+    why = Headline(
+        Reason.STARTING, f"attempt {active.number} on {active.accelerator}: {active.pods} pods are being made"
+    )
+    return report(view, after, why, intent=True, create=_children(view, active, range(active.pods), grant))
+
+
+def complete(
+    view: RunView,
+    active: ActiveAttempt,
+    finished: frozenset[int],
+    problems: Sequence[Problem],
+) -> Plan:
+    """Make what is still missing, or end an attempt that cannot be made."""
+    if attempt.outdated(view, active):
+        why = Headline(Reason.SUPERSEDED, "the spec changed while the gang was being made")
+        return ending.end(view, active, why)
+    made = view.gang(active.number)
+    missing = [rank for rank in range(active.pods) if rank not in made and rank not in finished]
+    if problems and missing:
+        return _cannot_make(view, active, problems)
+    if missing:
+        why = Headline(Reason.STARTING, f"attempt {active.number}: {len(made)} of {active.pods} pods are made")
+        profile = view.profiles[active.accelerator]
+        variant = view.variant(active.variant)
+        assert variant is not None, "an attempt that is not outdated has its variant"
+        grant = Grant(active.variant, choose.option(variant, profile), active.pods)
+        return Plan(create=_children(view, active, missing, grant), reason=why.reason)
+    moments = [pod.created for pod in made.values() if pod.created is not None]
+    done = active.model_copy(update={"created_time": clock.stamp(max(moments, default=view.now))})
+    return stay(view, done, progress(view, done, finished), next_look(view, done))
+
+
+def not_bound(view: RunView, active: ActiveAttempt) -> Plan | None:
+    """End an attempt whose pods found no node in time, with the scheduler's own words."""
+    waiting = _unscheduled(view, active)
+    if not waiting or view.now < _created(active) + timedelta(seconds=view.timing.bind):
+        return None
+    message = f"{len(waiting)} of {active.pods} pods found no node: {_scheduler_says(waiting)}"
+    return ending.hold(view, active, Reason.NOT_BOUND, message)
+
+
+def not_pulled(view: RunView, active: ActiveAttempt) -> Plan | None:
+    """End an attempt that holds devices while its image cannot be pulled."""
+    pulling = _pull_failures(view, active)
+    if not pulling or view.now < _created(active) + timedelta(seconds=view.timing.image_pull):
+        return None
+    return ending.hold(view, active, Reason.IMAGE_PULL, _pull_message(pulling[0]))
+
+
+def progress(view: RunView, active: ActiveAttempt, finished: frozenset[int]) -> Headline:
+    """How far a complete gang has come."""
+    pulling = _pull_failures(view, active)
+    if pulling:
+        return headline.troubled(Reason.IMAGE_PULL, _pull_message(pulling[0]))
+    ready = sum(1 for pod in view.gang(active.number).values() if status.is_ready(pod) or pod.rank in finished)
+    where = f"attempt {active.number} on {active.accelerator}"
+    if ready == active.pods:
+        return Headline(Reason.RUNNING, f"{where}: all {active.pods} pods run")
+    waiting = _unscheduled(view, active)
+    if waiting:
+        return Headline(
+            Reason.STARTING,
+            f"{where}: {len(waiting)} of {active.pods} pods wait for a node: {_scheduler_says(waiting)}",
+        )
+    return Headline(Reason.STARTING, f"{where}: {active.pods} pods are starting")
+
+
+def next_look(view: RunView, active: ActiveAttempt) -> float | None:
+    """Seconds until a deadline of a complete gang passes; None when only events matter."""
+    if _unscheduled(view, active):
+        deadline = _created(active) + timedelta(seconds=view.timing.bind)
+    elif _pull_failures(view, active):
+        deadline = _created(active) + timedelta(seconds=view.timing.image_pull)
+    else:
+        return None
+    return max(0.0, (deadline - view.now).total_seconds())
+
+
+def _cannot_make(view: RunView, active: ActiveAttempt, problems: Sequence[Problem]) -> Plan:
+    """A write was refused or failed: give the attempt up, or try the same again later."""
+    made = view.gang(active.number)
+    conflict = next((p for p in problems if p.kind is ProblemKind.NAME_CONFLICT), None)
+    if conflict is not None and not made:
+        # Nothing is half made, so the same attempt waits until the name is free.
+        why = headline.blocked(Reason.NAME_CONFLICT, conflict.message)
+        return stay(view, active, why, view.timing.conflict_retry)
+    if conflict is not None:
+        return ending.hold(view, active, Reason.NAME_CONFLICT, conflict.message)
+    refused = next((p for p in problems if p.kind is ProblemKind.REFUSED), None)
+    if refused is not None:
+        return ending.hold(view, active, Reason.CREATE_REFUSED, refused.message)
+    if view.now - clock.parse(active.start_time) > timedelta(seconds=view.timing.partial_create):
+        message = f"the API server could not make the gang in {view.timing.partial_create:.0f} s: {problems[0].message}"
+        return ending.hold(view, active, Reason.CREATE_REFUSED, message)
+    return Plan(reason=Reason.STARTING)
+
+
+def _children(view: RunView, active: ActiveAttempt, ranks: Sequence[int], grant: Grant) -> tuple[Child, ...]:
+    variant = view.variant(active.variant)
+    assert variant is not None, "children are only made for a variant of the spec"
+    made = pods.gang(view.run, variant, grant.option.profile, active, ranks)
+    service = headless_service(view.run)
+    if variant.pods == 1 or service.name in view.children.services:
+        return made
+    return (service, *made)
+
+
+def _created(active: ActiveAttempt) -> datetime:
+    return clock.parse(active.created_time or active.start_time)
+
+
+def _unscheduled(view: RunView, active: ActiveAttempt) -> list[OwnPod]:
+    return [pod for pod in view.gang(active.number).values() if not pod.scheduled and not pod.terminal]
+
+
+def _scheduler_says(waiting: Sequence[OwnPod]) -> str:
+    return next((pod.unschedulable_message for pod in waiting if pod.unschedulable_message), "not looked at yet")
+
+
+def _pull_failures(view: RunView, active: ActiveAttempt) -> list[OwnPod]:
+    return [pod for _, pod in sorted(view.gang(active.number).items()) if pod.pull_failed]
+
+
+def _pull_message(pod: OwnPod) -> str:
+    return f"{pod.name} on {pod.node}: {pod.waiting_reason}: {pod.waiting_message}"

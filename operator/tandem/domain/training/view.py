@@ -1,0 +1,67 @@
+"""All that a decision about a TrainingRun may look at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tandem.api.accelerator_profile import AcceleratorProfile
+from tandem.api.training_run import ActiveAttempt, TrainingRun
+from tandem.domain import naming
+from tandem.domain.observed import Children, NodeRecord, OwnPod
+from tandem.domain.timing import Timing
+from tandem.domain.training import ranges
+from tandem.domain.variants import Variant, by_name, training_variants
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run, its children and the cluster around it, at one moment."""
+
+    run: TrainingRun
+    created: datetime
+    now: datetime
+    timing: Timing
+    children: Children
+    claims: frozenset[str]
+    """Names of the PersistentVolumeClaims in its namespace."""
+    profiles: Mapping[str, AcceleratorProfile]
+    nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
+    jitter: float = 0.0
+    """In [0, 1): spreads pauses, so that held-off runs do not return all at once."""
+
+    @property
+    def pods(self) -> tuple[OwnPod, ...]:
+        """Pods that really are the run's: owned by its uid and named after their attempt and rank.
+
+        A forged pod with the right labels and a wrong name is nobody's rank.
+        """
+        return tuple(
+            pod
+            for pod in self.children.pods
+            if pod.owner_uid == self.run.uid and pod.name == naming.pod(self.run.name, pod.attempt, pod.rank)
+        )
+
+    def gang(self, attempt: int) -> dict[int, OwnPod]:
+        """Rank -> pod of one attempt."""
+        return {pod.rank: pod for pod in self.pods if pod.attempt == attempt}
+
+    @property
+    def newest_attempt(self) -> int:
+        """Number of the newest attempt: status or pods, whichever knows more."""
+        return max([self.run.status.attempt, *(pod.attempt for pod in self.pods)])
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The run's variants, complete."""
+        return training_variants(self.run.spec)
+
+    def variant(self, name: str) -> Variant | None:
+        """The variant of this name, if the spec still has it."""
+        return by_name(self.variants, name)
+
+    def finished_ranks(self, active: ActiveAttempt) -> frozenset[int]:
+        """Ranks of the active attempt that ended well, seen now or recorded before."""
+        recorded = self.run.status.pods.succeeded if self.run.status.pods else None
+        same = self.run.status.active is not None and self.run.status.active.number == active.number
+        seen = {rank for rank, pod in self.gang(active.number).items() if pod.phase == "Succeeded"}
+        return frozenset(seen) | (ranges.from_text(recorded) if same else frozenset())

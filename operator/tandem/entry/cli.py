@@ -1,0 +1,70 @@
+"""The command line: `tandem run`, `tandem crds`."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+import structlog
+import yaml
+from pydantic_settings import CliSettingsSource
+
+from tandem.cluster.client import ApiError, Client, CredentialsError
+from tandem.cluster.metrics import Metrics
+from tandem.entry import handlers
+from tandem.runtime import logs
+from tandem.runtime.app import Operator
+from tandem.runtime.resync import CrdsMissingError
+from tandem.runtime.settings import Settings
+
+log = structlog.get_logger(__name__)
+DESCRIPTION = "Tandem: one resource for clusters with more than one make of AI accelerator."
+EPILOG = "Every option of `run` is an environment variable too: --bind-seconds is TANDEM_BIND_SECONDS."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="tandem", description=DESCRIPTION, epilog=EPILOG)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run the operator", epilog=EPILOG)
+    source: CliSettingsSource[argparse.ArgumentParser] = CliSettingsSource(
+        Settings, root_parser=run, cli_kebab_case=True, cli_hide_none_type=True
+    )
+    commands.add_parser("crds", help="print the CustomResourceDefinitions, for `kubectl apply --server-side -f -`")
+    parsed = parser.parse_args(arguments)
+    if parsed.command == "crds":
+        return _print_crds()
+    given = {name: value for name, value in vars(parsed).items() if name != "command"}
+    return _run(Settings(_cli_settings_source=source(parsed_args=given)))  # type: ignore[call-arg]
+
+
+def _print_crds() -> int:
+    from tandem.api.crd import all_crds  # noqa: PLC0415 - the operator itself does not need the generator
+
+    yaml.safe_dump_all(all_crds(), sys.stdout, sort_keys=False)
+    return 0
+
+
+def _run(settings: Settings) -> int:
+    logs.configure(settings.log_format, settings.log_level)
+    try:
+        asyncio.run(_operate(settings))
+    except (CredentialsError, CrdsMissingError, ApiError, OSError) as error:
+        log.error("cannot start", problem=str(error))
+        return 1
+    log.info("stopped")
+    return 0
+
+
+async def _operate(settings: Settings) -> None:
+    metrics = Metrics()
+    client = await Client.connect(
+        kubeconfig=settings.kubeconfig,
+        context=settings.context,
+        request_timeout=settings.request_timeout,
+        metrics=metrics,
+    )
+    try:
+        await Operator(settings, client, metrics).run(handlers.watch)
+    finally:
+        await client.close()

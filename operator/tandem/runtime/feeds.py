@@ -1,0 +1,210 @@
+"""What is watched, and whom a change wakes.
+
+Every change ends as a key in the queue, or as news for the placer; nothing is decided here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tandem.api.constants import LABEL_MANAGED_BY, MANAGED_BY
+from tandem.cluster import trim
+from tandem.cluster.client import Client, core_path, group_path
+from tandem.cluster.informer import Informer
+from tandem.cluster.lines import PodSkip
+from tandem.cluster.store import Store
+from tandem.domain.observed import ChildRecord, ClaimRecord, DeploymentRecord, ForeignPod, Key, NodeRecord, OwnPod
+from tandem.domain.plan import Resource
+from tandem.runtime.objects import PROFILE, WORKLOADS, ObjectStore
+from tandem.runtime.observer import Stores
+from tandem.runtime.placer import Placer
+from tandem.runtime.workqueue import WorkQueue
+
+OURS = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
+
+
+class Feeds:
+    """Stores, the informers that fill them, and the wake-ups."""
+
+    def __init__(self, client: Client, queue: WorkQueue, silence: float) -> None:
+        self.queue = queue
+        self.objects = ObjectStore(self._object_changed, self._object_gone)
+        self.stores = Stores(
+            objects=self.objects,
+            pods=Store[OwnPod | ForeignPod](),
+            nodes=Store[NodeRecord](),
+            deployments=Store[DeploymentRecord](),
+            services=Store[ChildRecord](),
+            budgets=Store[ChildRecord](),
+            claims=Store[ClaimRecord](),
+        )
+        self.placer: Placer | None = None
+        self._skip = PodSkip()
+        self.informers = self._informers(client, silence)
+        self.started = False
+        """Set once the stores are complete; before, no key is worth queueing."""
+
+    def _informers(self, client: Client, silence: float) -> tuple[Informer[Any], ...]:
+        stores = self.stores
+        self.pods = Informer(
+            client,
+            core_path("pods"),
+            stores.pods,
+            trim.pod,
+            skip=self._skip,
+            on_change=self._pod_changed,
+            name="pods",
+            silence=silence,
+        )
+        return (
+            self.pods,
+            Informer(
+                client,
+                core_path("nodes"),
+                stores.nodes,
+                trim.node,
+                on_change=self._node_changed,
+                name="nodes",
+                silence=silence,
+            ),
+            Informer(
+                client,
+                group_path("apps/v1", "deployments"),
+                stores.deployments,
+                trim.deployment,
+                query=OURS,
+                on_change=self._child_changed,
+                name="deployments",
+                silence=silence,
+            ),
+            Informer(
+                client,
+                core_path("services"),
+                stores.services,
+                trim.child,
+                query=OURS,
+                on_change=self._child_changed,
+                name="services",
+                silence=silence,
+            ),
+            Informer(
+                client,
+                group_path("policy/v1", "poddisruptionbudgets"),
+                stores.budgets,
+                trim.child,
+                query=OURS,
+                on_change=self._child_changed,
+                name="budgets",
+                silence=silence,
+            ),
+            Informer(
+                client,
+                core_path("persistentvolumeclaims"),
+                stores.claims,
+                trim.claim,
+                metadata_only=True,
+                on_change=self._claim_changed,
+                name="claims",
+                silence=silence,
+            ),
+        )
+
+    # Replies to own writes (the applier's Mirror)
+
+    def child(self, resource: Resource, raw: Mapping[str, Any]) -> None:
+        """A child as the server answered it."""
+        store, read = self._store_of(resource)
+        record = read(dict(raw))
+        metadata = raw["metadata"]
+        change = store.apply((metadata["namespace"], metadata["name"]), record, int(metadata["resourceVersion"]))
+        self._mirrored(resource, change)
+
+    def child_gone(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """A child that the server no longer has."""
+        store, _ = self._store_of(resource)
+        known = store.get(namespace, name)
+        if known is not None and known.uid == uid:
+            self._mirrored(resource, store.apply((namespace, name), None, known.resource_version))
+
+    def parent(self, kind: str, raw: Mapping[str, Any]) -> None:
+        """An object of ours as the server answered it."""
+        self.objects.put(kind, raw)
+
+    def _mirrored(self, resource: Resource, change: tuple[Any, Any] | None) -> None:
+        if change is None:
+            return
+        if resource is Resource.POD:
+            self._pod_changed(*change)
+        else:
+            self._child_changed(*change)
+
+    def _store_of(self, resource: Resource) -> tuple[Store[Any], Any]:
+        if resource is Resource.POD:
+            return self.stores.pods, trim.pod
+        if resource is Resource.DEPLOYMENT:
+            return self.stores.deployments, trim.deployment
+        return (self.stores.services if resource is Resource.SERVICE else self.stores.budgets), trim.child
+
+    # Wake-ups
+
+    def wake(self, key: Key) -> None:
+        """Have a workload reconciled."""
+        if self.started:
+            self.queue.add(key)
+
+    def wake_all(self) -> None:
+        """Have every workload reconciled: something that any of them may depend on has changed."""
+        for stored in self.objects:
+            if stored.key.kind in WORKLOADS:
+                self.wake(stored.key)
+
+    def _object_changed(self, key: Key) -> None:
+        if key.kind == PROFILE:
+            self._learn_resources()
+            self._capacity_changed()
+            self.wake_all()
+        else:
+            self.wake(key)
+
+    def _object_gone(self, uid: str) -> None:
+        if self.placer is not None:
+            self.placer.release(uid)
+
+    def _learn_resources(self) -> None:
+        """Pods of a resource that was of no interest so far were skipped: they have to be listed."""
+        if self._skip.learn(p.spec.allocation.extended_resource.name for p in self.objects.profiles.values()):
+            self.pods.relist()
+
+    def _pod_changed(self, old: OwnPod | ForeignPod | None, new: OwnPod | ForeignPod | None) -> None:
+        for pod in (old, new):
+            if isinstance(pod, OwnPod) and pod.owner is not None:
+                self.wake(pod.owner)
+        if _holds(old) and not _holds(new):
+            self._capacity_changed()
+
+    def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
+        self._capacity_changed()
+        if old is not None and (new is None or old.ready != new.ready):
+            for pod in list(self.stores.pods.values()):
+                if isinstance(pod, OwnPod) and pod.node == old.name and pod.owner is not None:
+                    self.wake(pod.owner)
+
+    def _child_changed(self, old: Any, new: Any) -> None:
+        for record in (old, new):
+            if record is not None and record.owner is not None:
+                self.wake(record.owner)
+
+    def _claim_changed(self, old: ClaimRecord | None, new: ClaimRecord | None) -> None:
+        if old is not None and new is not None:
+            return
+        namespace = (old or new).namespace  # type: ignore[union-attr]
+        for stored in self.objects:
+            if stored.key.namespace == namespace and stored.key.kind in WORKLOADS:
+                self.wake(stored.key)
+
+    def _capacity_changed(self) -> None:
+        if self.placer is not None:
+            self.placer.capacity_changed()
+
+
+def _holds(pod: OwnPod | ForeignPod | None) -> bool:
+    return pod is not None and bool(pod.devices) and not pod.terminal

@@ -1,0 +1,85 @@
+"""Gathers what a decision may look at, from the stores. Reads only; no request is made here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tandem.api.inference_service import InferenceService
+from tandem.api.training_run import TrainingRun
+from tandem.cluster.store import Store
+from tandem.domain.observed import (
+    ChildRecord,
+    Children,
+    ClaimRecord,
+    DeploymentRecord,
+    ForeignPod,
+    Key,
+    NodeRecord,
+    OwnPod,
+)
+from tandem.domain.serving.view import ServiceView
+from tandem.domain.timing import Timing
+from tandem.domain.training.view import RunView
+from tandem.runtime.objects import ObjectStore, StoredObject
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """All that is watched."""
+
+    objects: ObjectStore
+    pods: Store[OwnPod | ForeignPod]
+    nodes: Store[NodeRecord]
+    deployments: Store[DeploymentRecord]
+    services: Store[ChildRecord]
+    budgets: Store[ChildRecord]
+    claims: Store[ClaimRecord]
+
+
+def own_pods(stores: Stores, key: Key, uid: str) -> Sequence[OwnPod]:
+    """Pods of an object: of a run by its uid; of a service by its name, for their controller is a ReplicaSet."""
+    owned = stores.pods.by_owner(uid if key.kind == "TrainingRun" else key)
+    return [pod for pod in owned if isinstance(pod, OwnPod)]
+
+
+def run_view(
+    stores: Stores, stored: StoredObject, run: TrainingRun, now: datetime, timing: Timing, jitter: float
+) -> RunView:
+    """The view of a run."""
+    return RunView(
+        run=run,
+        created=stored.created,
+        now=now,
+        timing=timing,
+        jitter=jitter,
+        children=_children(stores, stored),
+        claims=frozenset(stores.claims.in_namespace(stored.key.namespace)),
+        profiles=stores.objects.profiles,
+        nodes={node.name: node for node in stores.nodes.values()},
+    )
+
+
+def service_view(
+    stores: Stores, stored: StoredObject, service: InferenceService, now: datetime, timing: Timing
+) -> ServiceView:
+    """The view of a service."""
+    return ServiceView(
+        service=service,
+        created=stored.created,
+        now=now,
+        timing=timing,
+        children=_children(stores, stored),
+        claims=frozenset(stores.claims.in_namespace(stored.key.namespace)),
+        profiles=stores.objects.profiles,
+    )
+
+
+def _children(stores: Stores, stored: StoredObject) -> Children:
+    """Children by name; only those that the object really owns, so another's of the same name stays unseen here."""
+    uid = stored.uid
+    return Children(
+        pods=tuple(own_pods(stores, stored.key, uid)),
+        deployments={record.name: record for record in stores.deployments.by_owner(uid)},
+        services={record.name: record for record in stores.services.by_owner(uid)},
+        budgets={record.name: record for record in stores.budgets.by_owner(uid)},
+    )

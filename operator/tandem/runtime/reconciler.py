@@ -1,0 +1,223 @@
+"""One pass for one key: observe, plan, ask the placer if need be, apply, and write the status once."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import structlog
+from pydantic import ValidationError
+
+from tandem.cluster.applier import Applier, Target
+from tandem.cluster.client import ApiError
+from tandem.cluster.events import EventRecorder
+from tandem.cluster.metrics import Metrics
+from tandem.domain.invalid import invalid_status
+from tandem.domain.observed import Key
+from tandem.domain.placement.request import Decision
+from tandem.domain.plan import Plan, Problem, ProblemKind
+from tandem.domain.serving.plan import plan_service
+from tandem.domain.timing import Timing
+from tandem.domain.training.plan import plan_run
+from tandem.runtime import observer
+from tandem.runtime.objects import StoredObject, describe
+from tandem.runtime.observer import Stores
+from tandem.runtime.placer import Placer
+from tandem.runtime.workqueue import Lane, WorkQueue
+
+log = structlog.get_logger(__name__)
+
+STATUS_DELAY = 0.5
+"""Seconds over which later statuses of an object are gathered into one write."""
+
+
+class RetryError(Exception):
+    """The pass could not be finished; it is to be tried again after a pause of at least `at_least` seconds."""
+
+    def __init__(self, why: str, at_least: float = 0.0) -> None:
+        super().__init__(why)
+        self.at_least = at_least
+
+
+class Reconciler:
+    """Brings one object at a time to what its spec says."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        queue: WorkQueue,
+        placer: Placer,
+        applier: Applier,
+        recorder: EventRecorder,
+        timing: Timing,
+        metrics: Metrics,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        jitter: Callable[[], float] = random.random,
+        status_delay: float = STATUS_DELAY,
+    ) -> None:
+        self._stores = stores
+        self._queue = queue
+        self._placer = placer
+        self._applier = applier
+        self._recorder = recorder
+        self._timing = timing
+        self._metrics = metrics
+        self._now = now
+        self._jitter = jitter
+        self._status_delay = status_delay
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def work(self) -> None:
+        """A worker: reconcile keys for ever."""
+        while True:
+            key, lane, _ = await self._queue.get()
+            try:
+                await self._guarded(key, lane)
+            finally:
+                self._queue.done(key)
+
+    async def _guarded(self, key: Key, lane: Lane) -> None:
+        """Reconcile, and turn whatever goes wrong into a later try of this key alone."""
+        with self._metrics.reconcile_seconds.labels(key.kind).time():
+            try:
+                await self.reconcile(key, lane)
+            except RetryError as error:
+                pause = self._queue.retry(key, error.at_least)
+                outcome = "retry"
+                log.info("to be tried again", **_words(key), why=str(error), pause=round(pause, 2))
+            except ApiError as error:
+                pause = self._queue.retry(key, error.retry_after or 0.0)
+                outcome = "error"
+                log.warning("API call failed", **_words(key), problem=error.message, status=error.status, pause=pause)
+            except Exception:
+                self._queue.retry(key)
+                outcome = "bug"
+                log.exception("reconcile failed", **_words(key))
+            else:
+                self._queue.succeeded(key)
+                outcome = "ok"
+        self._metrics.reconciles.labels(key.kind, outcome).inc()
+
+    async def reconcile(self, key: Key, lane: Lane) -> None:
+        """One pass. Raises RetryError or ApiError when it has to be repeated."""
+        stored = self._stores.objects.get(key)
+        if stored is None or stored.deleting:
+            self._gone(key, stored)
+            return
+        plan = await self._decide(stored)
+        problems = await self._apply(stored, plan, lane)
+        if problems:
+            await self._after_problems(key, stored, problems)
+
+    async def _decide(self, stored: StoredObject) -> Plan:
+        """The plan, with the placer's answer in it where one is needed."""
+        plan = self._plan(stored)
+        if plan.ask is None:
+            self._placer.withdraw(stored.uid)
+            if plan.release:
+                self._placer.release(stored.uid)
+            return plan
+        decision = await self._placer.decide(stored.key, plan.ask)
+        answered = self._plan(stored, decision=decision)
+        if answered.ask is not None:
+            raise AssertionError("a plan that was given a decision must not ask again")
+        return answered
+
+    def _plan(
+        self, stored: StoredObject, *, decision: Decision | None = None, problems: tuple[Problem, ...] = ()
+    ) -> Plan:
+        now = self._now()
+        try:
+            if stored.key.kind == "TrainingRun":
+                run = stored.training_run()
+                view = observer.run_view(self._stores, stored, run, now, self._timing, self._jitter())
+                return plan_run(view, decision=decision, problems=problems)
+            service = stored.inference_service()
+            return plan_service(
+                observer.service_view(self._stores, stored, service, now, self._timing),
+                decision=decision,
+                problems=problems,
+            )
+        except ValidationError as error:
+            return Plan(status=invalid_status(stored.status, stored.generation, describe(error), now))
+
+    async def _apply(self, stored: StoredObject, plan: Plan, lane: Lane) -> tuple[Problem, ...]:
+        """Carry the plan out; a status that changed alone waits in the slow lane, where later ones overtake it."""
+        changed = plan.status is not None and plan.status != stored.status
+        later = changed and not plan.intent and not plan.acts and lane is Lane.WORK and bool(stored.status)
+        if later:
+            self._queue.add_after(stored.key, self._status_delay, Lane.STATUS)
+        if changed and not later:
+            self._log(stored, plan)
+        target = Target(stored.key, stored.uid, stored.resource_version)
+        if (changed and not later) or plan.acts:
+            plan = plan if changed else replace(plan, intent=False)
+            outcome = await self._applier.run(target, plan, write_status=changed and not later)
+            if outcome.superseded:
+                raise RetryError("the object changed meanwhile")
+            if outcome.problems:
+                return outcome.problems
+            if changed and not later:
+                self._tell(stored, plan)
+        if plan.requeue_after is not None:
+            self._queue.add_after(stored.key, max(plan.requeue_after, 0.05))
+        return ()
+
+    async def _after_problems(self, key: Key, stored: StoredObject, problems: tuple[Problem, ...]) -> None:
+        """Let the planner answer refused writes; what may succeed later is tried again."""
+        log.warning("writes failed", **_words(key), problems=[f"{item.kind}: {item.message}" for item in problems[:3]])
+        current = self._stores.objects.get(key)
+        if current is None or current.uid != stored.uid:
+            raise RetryError("the object changed meanwhile")
+        answer = self._plan(current, problems=problems)
+        if answer.ask is None:
+            if answer.release:
+                self._placer.release(current.uid)
+            again = await self._apply(current, answer, Lane.STATUS)
+            if not again and any(item.kind is not ProblemKind.TRANSIENT for item in problems):
+                return
+        raise RetryError(problems[0].message)
+
+    def _gone(self, key: Key, stored: StoredObject | None) -> None:
+        """Nothing is done for an object that is going: its children are the garbage collector's."""
+        if stored is not None:
+            self._placer.release(stored.uid)
+        else:
+            self._queue.forget(key)
+
+    def _tell(self, stored: StoredObject, plan: Plan) -> None:
+        """Post events beside the pass: they must neither delay nor fail it."""
+        regarding = {
+            "apiVersion": "tandem.dev/v1alpha1",
+            "kind": stored.key.kind,
+            "namespace": stored.key.namespace,
+            "name": stored.key.name,
+            "uid": stored.uid,
+        }
+        for event in plan.events:
+            task = asyncio.create_task(self._recorder.post(regarding, event))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+
+    def _log(self, stored: StoredObject, plan: Plan) -> None:
+        status = plan.status or {}
+        placement = status.get("placement") or {}
+        log.info(
+            "decided",
+            **_words(stored.key),
+            reason=plan.reason.value,
+            attempt=status.get("attempt"),
+            accelerator=placement.get("chosen"),
+            rejected=[f"{item['accelerator']}: {item['reason']}" for item in placement.get("rejected") or ()],
+            intent=plan.intent,
+            create=len(plan.create),
+            delete=len(plan.delete),
+            generation=stored.generation,
+            resource_version=stored.resource_version,
+        )
+
+
+def _words(key: Key) -> dict[str, str]:
+    return {"kind": key.kind, "namespace": key.namespace, "name": key.name}

@@ -1,0 +1,138 @@
+"""The keyed work queue: each key stands in it once, and never has two workers.
+
+Two lanes: what makes or ends pods goes first, later statuses wait behind it, but never longer than `patience`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from tandem.domain.observed import Key
+
+
+class Lane(IntEnum):
+    """Priority of an entry."""
+
+    WORK = 0
+    STATUS = 1
+
+
+@dataclass(slots=True)
+class _Entry:
+    lane: Lane
+    since: float
+
+
+class WorkQueue:
+    """Keys to reconcile. All methods are called on the event loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        first_retry: float = 0.2,
+        last_retry: float = 60.0,
+        patience: float = 2.0,
+    ) -> None:
+        self._clock = clock
+        self._first_retry = first_retry
+        self._last_retry = last_retry
+        self._patience = patience
+        self._lanes: dict[Lane, dict[Key, _Entry]] = {Lane.WORK: {}, Lane.STATUS: {}}
+        self._running: set[Key] = set()
+        self._again: dict[Key, Lane] = {}
+        self._timers: dict[tuple[Key, Lane], tuple[float, asyncio.TimerHandle]] = {}
+        self._failures: dict[Key, int] = {}
+        self._ready = asyncio.Event()
+
+    def add(self, key: Key, lane: Lane = Lane.WORK) -> None:
+        """Have `key` reconciled soon; while it is being reconciled, once more afterwards."""
+        if key in self._running:
+            self._again[key] = min(lane, self._again.get(key, lane))
+            return
+        if key in self._lanes[Lane.WORK]:
+            return
+        waiting = self._lanes[Lane.STATUS]
+        if key in waiting:
+            if lane is Lane.STATUS:
+                return
+            del waiting[key]
+        self._lanes[lane][key] = _Entry(lane, self._clock())
+        self._ready.set()
+
+    def add_after(self, key: Key, seconds: float, lane: Lane = Lane.WORK) -> None:
+        """Have `key` reconciled in `seconds`; of several times in one lane the earliest counts."""
+        if seconds <= 0:
+            self.add(key, lane)
+            return
+        due = self._clock() + seconds
+        slot = (key, lane)
+        known = self._timers.get(slot)
+        if known is not None:
+            if known[0] <= due:
+                return
+            known[1].cancel()
+        handle = asyncio.get_running_loop().call_later(seconds, self._fire, slot)
+        self._timers[slot] = (due, handle)
+
+    def retry(self, key: Key, at_least: float = 0.0) -> float:
+        """Have a failed `key` tried again after its own backoff, which doubles with each failure. Returns the pause."""
+        count = self._failures.get(key, 0)
+        self._failures[key] = count + 1
+        pause = max(at_least, min(self._last_retry, self._first_retry * 2.0 ** min(count, 16)))
+        self.add_after(key, pause)
+        return pause
+
+    def succeeded(self, key: Key) -> None:
+        """Forget the failures of `key`."""
+        self._failures.pop(key, None)
+
+    def forget(self, key: Key) -> None:
+        """Drop everything about a key whose object is gone."""
+        self.succeeded(key)
+        for lane in Lane:
+            known = self._timers.pop((key, lane), None)
+            if known is not None:
+                known[1].cancel()
+
+    async def get(self) -> tuple[Key, Lane, float]:
+        """The next key, its lane and the seconds it waited. The caller must call `done`."""
+        while True:
+            entry = self._pop()
+            if entry is not None:
+                return entry
+            self._ready.clear()
+            await self._ready.wait()
+
+    def done(self, key: Key) -> None:
+        """The worker has finished with `key`."""
+        self._running.discard(key)
+        lane = self._again.pop(key, None)
+        if lane is not None:
+            self.add(key, lane)
+
+    def depth(self) -> int:
+        """Keys that wait for a worker."""
+        return sum(len(lane) for lane in self._lanes.values())
+
+    def oldest(self) -> float:
+        """Seconds that the oldest waiting key has waited."""
+        firsts = [next(iter(lane.values())).since for lane in self._lanes.values() if lane]
+        return self._clock() - min(firsts) if firsts else 0.0
+
+    def _pop(self) -> tuple[Key, Lane, float] | None:
+        work, statuses = self._lanes[Lane.WORK], self._lanes[Lane.STATUS]
+        impatient = bool(statuses) and self._clock() - next(iter(statuses.values())).since > self._patience
+        lane = statuses if statuses and (impatient or not work) else work
+        if not lane:
+            return None
+        key = next(iter(lane))
+        entry = lane.pop(key)
+        self._running.add(key)
+        return key, entry.lane, self._clock() - entry.since
+
+    def _fire(self, slot: tuple[Key, Lane]) -> None:
+        self._timers.pop(slot, None)
+        self.add(*slot)

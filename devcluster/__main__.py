@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from devcluster import cluster, engine, load, paths
+from devcluster import cluster, engine, faults, load, paths
 from devcluster.shell import DevclusterError
 
 
@@ -28,7 +28,55 @@ def parser() -> argparse.ArgumentParser:
     kubeconfig.set_defaults(call=lambda _: print(paths.kubeconfig()))
     only_engine = commands.add_parser("engine", help="have a Docker engine, and print how to reach it")
     only_engine.set_defaults(call=lambda _: _engine())
+    _add_faults(commands.add_parser("fault", help="break something on purpose, or heal it"))
     return top
+
+
+def _add_faults(fault: argparse.ArgumentParser) -> None:
+    """Each fault names a node and one of two actions; both are functions of devcluster.faults."""
+    kinds = fault.add_subparsers(metavar="FAULT", required=True)
+
+    devices = kinds.add_parser("devices", help="mark devices of a node unhealthy, or heal them all")
+    devices.add_argument("node")
+    action = devices.add_mutually_exclusive_group(required=True)
+    action.add_argument("--unhealthy", nargs="+", metavar="ID|INDEX")
+    action.add_argument("--heal", action="store_true")
+    devices.set_defaults(
+        call=lambda given: (
+            faults.devices_healthy(given.node) if given.heal else faults.devices_unhealthy(given.node, given.unhealthy)
+        )
+    )
+
+    for name, text, (broken, breaks), (whole, heals) in TOGGLES:
+        toggle = kinds.add_parser(name, help=text)
+        toggle.add_argument("node")
+        action = toggle.add_mutually_exclusive_group(required=True)
+        action.add_argument(f"--{broken}", dest="action", action="store_const", const=breaks)
+        action.add_argument(f"--{whole}", dest="action", action="store_const", const=heals)
+        toggle.set_defaults(call=lambda given: given.action(given.node))
+
+    apiserver = kinds.add_parser("apiserver", help="kill the API server and wait until the next one is ready")
+    apiserver.add_argument("--restart", action="store_true", required=True)
+    apiserver.set_defaults(call=lambda _: faults.apiserver_restarted())
+    kinds.add_parser("heal", help="put everything back on every node").set_defaults(call=lambda _: faults.heal())
+
+
+TOGGLES = (
+    (
+        "allocate",
+        "make every Allocate on a node fail",
+        ("fail", faults.allocate_fails),
+        ("heal", faults.allocate_works),
+    ),
+    (
+        "plugin",
+        "take a node's device plugin away",
+        ("remove", faults.plugin_removed),
+        ("restore", faults.plugin_restored),
+    ),
+    ("kubelet", "stop a node's kubelet", ("stop", faults.kubelet_stopped), ("start", faults.kubelet_started)),
+    ("network", "cut a node's network", ("cut", faults.network_cut), ("restore", faults.network_restored)),
+)
 
 
 def _engine() -> None:

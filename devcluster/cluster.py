@@ -25,6 +25,7 @@ def up() -> None:
     load.load(_build_tools(), _build_plugin())
     _install_plugin()
     volumes.shared_claim("default", "models")
+    kube.kubectl("--namespace=devcluster", "rollout", "status", "daemonset/device-plugin", "--timeout=120s", timeout=130)
     wait_for("every node Ready with its devices", _all_there, seconds=120)
     say(f"the cluster is up: export KUBECONFIG={paths.kubeconfig()} PATH={paths.bin_dir()}:$PATH")
 

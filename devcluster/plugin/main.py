@@ -106,8 +106,18 @@ def node_labels(node: str) -> dict[str, str]:
         return dict(json.load(answer)["metadata"]["labels"])
 
 
-def wanted_faults() -> str:
-    return FAULTS.read_text() if FAULTS.exists() else "{}"
+def wanted_faults() -> dict[str, Any]:
+    wanted: dict[str, Any] = json.loads(FAULTS.read_text()) if FAULTS.exists() else {}
+    return wanted
+
+
+def tell(wanted: dict[str, Any], plugins: list[FakePlugin]) -> None:
+    """Write what is in force, whole or not at all; a node has one kind of device."""
+    devices = plugins[0].devices
+    state = {"wanted": wanted, "resource": devices.resource, "devices": devices.health(Faults.parse(wanted))}
+    draft = IN_FORCE.with_suffix(".draft")
+    draft.write_text(json.dumps(state))
+    draft.rename(IN_FORCE)
 
 
 def main() -> None:
@@ -116,18 +126,20 @@ def main() -> None:
     node = os.environ["NODE_NAME"]
     entries = yaml.safe_load(CONFIG.read_text())["devices"]
     plugins = [FakePlugin(devices) for devices in of_node(entries, node, node_labels(node))]
-    in_force = None
+    if not plugins:
+        sys.exit(f"no entry of {CONFIG} selects {node}: give the node the labels of one, or keep the plugin off it")
+    in_force: dict[str, Any] | None = None
     try:
         while True:
             wanted = wanted_faults()
             for plugin in plugins:
-                plugin.put(Faults.parse(json.loads(wanted)))
+                plugin.put(Faults.parse(wanted))
                 try:
                     plugin.keep_registered()
                 except grpc.RpcError as error:
                     print(f"not registered yet: {error}", file=sys.stderr, flush=True)
             if wanted != in_force:
-                IN_FORCE.write_text(wanted)
+                tell(wanted, plugins)
                 in_force = wanted
             time.sleep(TICK_SECONDS)
     finally:

@@ -5,7 +5,7 @@ import shutil
 
 import yaml
 
-from devcluster import config, engine, gobuild, images, kube, load, nodeimage, paths, volumes
+from devcluster import audit, config, engine, gobuild, images, kube, load, nodeimage, paths, volumes
 from devcluster.shell import DevclusterError, content_key, run, say, step, wait_for
 
 TOOLS = "tandem-dev/tools:dev"
@@ -25,7 +25,9 @@ def up() -> None:
     load.load(_build_tools(), _build_plugin())
     _install_plugin()
     volumes.shared_claim("default", "models")
-    kube.kubectl("--namespace=devcluster", "rollout", "status", "daemonset/device-plugin", "--timeout=120s", timeout=130)
+    kube.kubectl(
+        "--namespace=devcluster", "rollout", "status", "daemonset/device-plugin", "--timeout=120s", timeout=130
+    )
     wait_for("every node Ready with its devices", _all_there, seconds=120)
     say(f"the cluster is up: export KUBECONFIG={paths.kubeconfig()} PATH={paths.bin_dir()}:$PATH")
 
@@ -46,6 +48,8 @@ def _create() -> None:
     image = nodeimage.ensure()
     _delete()
     rendered = config.write()
+    # The API server keeps the mode of the file it finds; its own would be for root alone.
+    (paths.audit_dir() / audit.CURRENT).touch(mode=0o644)
     kind = paths.bin_dir() / "kind"
     with step(f"creating the cluster from {image}"):
         options = ("--config", rendered, "--image", image, "--kubeconfig", paths.kubeconfig())

@@ -9,6 +9,11 @@ from tandem.api.pod_template import EnvVar, Toleration
 
 CLASS_RESERVED = "allocation.type ResourceClaim is reserved for a later version: use ExtendedResource"
 
+PROFILE_NAME_RULE = cel(
+    "self.metadata.name.size() <= 63",
+    "metadata.name must have at most 63 characters: it is the value of a label on every pod",
+)
+
 
 class ExtendedResource(Model):
     """A resource that a device plugin offers."""

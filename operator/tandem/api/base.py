@@ -37,20 +37,23 @@ ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 """A list that is replaced as a whole in server-side apply."""
 
 
-def refused(json_type: str, rule: str, message: str) -> Callable[[dict[str, Any]], None]:
-    """Schema of a field that is declared only to be refused.
+def refused(
+    json_type: str, rule: str, message: str, items: dict[str, Any] | None = None
+) -> Callable[[dict[str, Any]], None]:
+    """Schema of a field that is declared only to be refused; `items` is the schema of a list's items (default: objects).
 
-    A field missing from the schema is pruned without a word on every path but kubectl's strict one.
+    A field missing from the schema is pruned without a word on every path but kubectl's strict one. The type must be
+    the real one: after a wrong type an API server leaves out the rule, and with it the message.
     """
 
     def apply(schema: dict[str, Any]) -> None:
-        description = schema.get("description", "")
+        description = schema.get("description") or f"{message}."
         schema.clear()
         schema.update(type=json_type, description=description, **rules(cel(rule, message)))
         if json_type == "string":
             schema["maxLength"] = 253
         if json_type == "array":
-            schema.update({"maxItems": 8, "items": ANY_OBJECT, **ATOMIC})
+            schema.update({"maxItems": 64, "items": items or ANY_OBJECT, **ATOMIC})
         if json_type == "object":
             schema["x-kubernetes-preserve-unknown-fields"] = True
 
@@ -72,7 +75,7 @@ Quantity = Annotated[
     str,
     BeforeValidator(str),
     Field(max_length=32),
-    WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": 32, "pattern": QUANTITY_PATTERN}),
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "minimum": 0, "maxLength": 32, "pattern": QUANTITY_PATTERN}),
 ]
 LabelMap = Annotated[
     dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=63)]], Field(max_length=16)

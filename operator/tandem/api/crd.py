@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from inspect import cleandoc
 from typing import Any
 
+import yaml
 from pydantic import BaseModel
 
-from tandem.api.accelerator_profile import AcceleratorProfile, AcceleratorProfileSpec
-from tandem.api.constants import CATEGORY, GROUP, LABEL_STACK, LABEL_VENDOR, VERSION
+from tandem.api.accelerator_profile import PROFILE_NAME_RULE, AcceleratorProfile, AcceleratorProfileSpec
+from tandem.api.constants import API_VERSION, CATEGORY, GROUP, LABEL_STACK, LABEL_VENDOR, VERSION
 from tandem.api.inference_service import (
     DEFAULT_REPLICAS,
     InferenceService,
@@ -34,6 +36,11 @@ class Column:
     def as_dict(self) -> dict[str, Any]:
         """The column as an additionalPrinterColumns entry."""
         return {"name": self.name, "type": self.type, "jsonPath": self.path} | ({"priority": 1} if self.wide else {})
+
+
+def _label_path(label: str) -> str:
+    """JSONPath of a label, whose dots would otherwise separate fields."""
+    return ".metadata.labels." + label.replace(".", r"\.")
 
 
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
@@ -104,11 +111,96 @@ ACCELERATOR_PROFILE = Kind(
     plural="acceleratorprofiles",
     short_names=("accel",),
     namespaced=False,
+    validations=(PROFILE_NAME_RULE,),
     columns=(
         Column("Resource", ".spec.allocation.extendedResource.name"),
         Column("Arch", ".spec.architecture"),
-        Column("Vendor", _label := f".metadata.labels.{LABEL_VENDOR.replace('.', chr(92) + '.')}"),
+        Column("Stack", _label_path(LABEL_STACK)),
+        Column("Vendor", _label_path(LABEL_VENDOR)),
         AGE,
     ),
 )
 KINDS = (TRAINING_RUN, INFERENCE_SERVICE, ACCELERATOR_PROFILE)
+
+
+def all_crds() -> list[dict[str, Any]]:
+    """The CustomResourceDefinitions of all kinds. Raises SchemaError where a model cannot become a schema."""
+    return [crd(kind) for kind in KINDS]
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML without anchors: schemas share parts, and a reader should not have to follow references."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+def to_yaml(definition: dict[str, Any]) -> str:
+    """A CustomResourceDefinition as text that is the same on every machine."""
+    return yaml.dump(definition, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+
+
+def crd(kind: Kind) -> dict[str, Any]:
+    """The CustomResourceDefinition of one kind."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
+            "names": {
+                "kind": kind.name,
+                "listKind": f"{kind.name}List",
+                "plural": kind.plural,
+                "singular": kind.name.lower(),
+                "shortNames": list(kind.short_names),
+                "categories": [CATEGORY],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": _root_schema(kind)},
+                    "subresources": _subresources(kind),
+                    "additionalPrinterColumns": [column.as_dict() for column in kind.columns],
+                }
+            ],
+        },
+    }
+
+
+def _root_schema(kind: Kind) -> Schema:
+    spec = structural_schema(kind.spec, f"{kind.name}.spec")
+    for name, value in kind.defaults.items():
+        spec["properties"][name]["default"] = value
+    schema: Schema = {
+        "type": "object",
+        "description": cleandoc(kind.model.__doc__ or ""),
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string", "description": f"Always {API_VERSION}."},
+            "kind": {"type": "string", "description": f"Always {kind.name}."},
+            "metadata": {"type": "object"},
+            "spec": spec,
+        },
+    }
+    if kind.status:
+        schema["properties"]["status"] = structural_schema(kind.status, f"{kind.name}.status")
+    if kind.validations:
+        schema[VALIDATIONS] = list(kind.validations)
+    return schema
+
+
+def _subresources(kind: Kind) -> dict[str, Any]:
+    subresources: dict[str, Any] = {}
+    if kind.status:
+        subresources["status"] = {}
+    if kind.scalable:
+        subresources["scale"] = {
+            "specReplicasPath": ".spec.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
+        }
+    return subresources

@@ -131,9 +131,7 @@ class InferenceServiceSpec(AcceleratorChoice, MainContainer):
         Refused,
         Field(
             description="Reserved for a later version.",
-            json_schema_extra=refused(
-                "string", "self.size() == 0", "traffic is reserved for a later version: leave it out"
-            ),
+            json_schema_extra=refused("object", "false", "traffic is reserved for a later version: leave it out"),
         ),
     ] = None
     pods_per_replica: Annotated[

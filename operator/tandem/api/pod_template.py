@@ -30,27 +30,44 @@ Refused = Annotated[Any, Field(default=None)]
 class KeyRef(Model):
     """A key of a ConfigMap or Secret in the same namespace."""
 
-    name: ObjectName
-    key: Annotated[str, Field(max_length=253)]
-    optional: bool | None = None
+    name: Annotated[ObjectName, Field(description="Name of the ConfigMap or Secret.")]
+    key: Annotated[str, Field(min_length=1, max_length=253, description="Key whose value is taken.")]
+    optional: Annotated[
+        bool | None, Field(description="True lets the pod start without the object or the key. Default: false.")
+    ] = None
 
 
 class FieldRef(Model):
     """A field of the pod itself, by the downward API."""
 
-    field_path: Annotated[str, Field(max_length=256)]
+    field_path: Annotated[str, Field(min_length=1, max_length=256, description="Path, e.g. metadata.name.")]
 
 
 class EnvSource(Model):
     """Where the value of a variable comes from."""
 
-    config_map_key_ref: KeyRef | None = None
-    secret_key_ref: KeyRef | None = None
-    field_ref: FieldRef | None = None
+    model_config = {
+        "json_schema_extra": rules(
+            cel(
+                "[has(self.configMapKeyRef), has(self.secretKeyRef), has(self.fieldRef)].exists_one(x, x)",
+                "valueFrom needs exactly one of configMapKeyRef, secretKeyRef and fieldRef",
+            )
+        )
+    }
+
+    config_map_key_ref: Annotated[KeyRef | None, Field(description="A key of a ConfigMap.")] = None
+    secret_key_ref: Annotated[KeyRef | None, Field(description="A key of a Secret.")] = None
+    field_ref: Annotated[FieldRef | None, Field(description="A field of the pod.")] = None
 
 
 class EnvVar(Model):
     """One environment variable."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            cel("!has(self.value) || !has(self.valueFrom)", "set value or valueFrom of a variable, not both")
+        )
+    }
 
     name: Annotated[
         str,
@@ -96,7 +113,10 @@ class Capabilities(Model):
         Refused,
         Field(
             json_schema_extra=refused(
-                "array", NEVER, "capabilities.add is refused: capabilities are granted by an AcceleratorProfile only"
+                "array",
+                NEVER,
+                "capabilities.add is refused: leave it out, devices come from the device plugin",
+                items={"type": "string", "maxLength": 63},
             )
         ),
     ] = None
@@ -222,6 +242,18 @@ class ClaimVolume(Model):
 class Volume(Model):
     """A volume of the pod."""
 
+    model_config = {
+        "json_schema_extra": rules(
+            # Any other source is pruned, and Kubernetes makes an emptyDir of a volume without one: data would be lost.
+            # hostPath has its own message.
+            cel(
+                "has(self.hostPath) || [has(self.configMap), has(self.secret), has(self.emptyDir),"
+                " has(self.persistentVolumeClaim)].exists_one(x, x)",
+                "a volume needs exactly one of configMap, secret, emptyDir and persistentVolumeClaim",
+            )
+        )
+    }
+
     name: Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL, json_schema_extra=_own_prefix("volume"))]
     config_map: ConfigMapVolume | None = None
     secret: SecretVolume | None = None
@@ -233,7 +265,7 @@ class Volume(Model):
             json_schema_extra=refused(
                 "object",
                 "false",
-                "hostPath is refused: use a PersistentVolumeClaim, or ask an admin for an AcceleratorProfile",
+                "hostPath is refused: use a PersistentVolumeClaim",
             )
         ),
     ] = None
@@ -242,11 +274,20 @@ class Volume(Model):
 class Toleration(Model):
     """A taint that the pods accept."""
 
-    key: Annotated[str | None, Field(max_length=317)] = None
-    operator: Literal["Exists", "Equal"] | None = None
-    value: Annotated[str | None, Field(max_length=63)] = None
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    toleration_seconds: Annotated[int | None, Field(ge=0, le=2147483647)] = None
+    key: Annotated[str | None, Field(max_length=317, description="Key of the taint. Default: every key.")] = None
+    operator: Annotated[
+        Literal["Exists", "Equal"] | None,
+        Field(description="Exists accepts every value, Equal the one in `value`. Default: Equal."),
+    ] = None
+    value: Annotated[str | None, Field(max_length=63, description="Value of the taint. Default: empty.")] = None
+    effect: Annotated[
+        Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
+        Field(description="Effect of the taint. Default: every effect."),
+    ] = None
+    toleration_seconds: Annotated[
+        int | None,
+        Field(ge=0, le=2147483647, description="Seconds a NoExecute taint is borne. Default: for ever."),
+    ] = None
 
 
 class TemplateSpec(Model):

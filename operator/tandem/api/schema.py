@@ -121,7 +121,9 @@ def _check(node: Schema, path: str, *, described: bool) -> None:
         if "enum" not in node:
             _require(node, path, "maxLength", "a string needs a bound: set max_length")
     elif node.get("type") not in {"boolean", "integer"}:
-        raise SchemaError(path, "a field needs a type that an API server knows: boolean, integer, string, list or object")
+        raise SchemaError(
+            path, "a field needs a type that an API server knows: boolean, integer, string, list or object"
+        )
 
 
 def _require(node: Schema, path: str, keyword: str, problem: str) -> None:

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.command == "crds":
         return _print_crds()
     given = {name: value for name, value in vars(parsed).items() if name != "command"}
-    return _run(Settings(_cli_settings_source=source(parsed_args=given)))  # type: ignore[call-arg]
+    return _run(Settings(_cli_settings_source=source(parsed_args=given)))
 
 
 def _print_crds() -> int:

@@ -1,0 +1,169 @@
+"""A stage of a test's own on the real cluster: a namespace, a resource that only it uses, and a profile for it.
+
+Tests that share nothing can run side by side. The resource is patched into status.capacity of nodes without a device
+plugin; the kubelet keeps it and the scheduler counts it.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from tests.support.api import Api, ApiFailureError, Object
+
+T = TypeVar("T")
+TANDEM = "/apis/tandem.dev/v1alpha1"
+TOOLS = "tandem-dev/tools:dev"
+FOREVER = ["sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"]
+
+
+class Scene:
+    """Everything that one test owns; `close` takes it all away."""
+
+    def __init__(self, api: Api, name: str, log: Callable[[], str]) -> None:
+        self.api = api
+        self.name = name
+        self.resource = f"test.tandem.dev/{name}"
+        self.label = f"test.tandem.dev/{name}"
+        self._log = log
+        self._nodes: list[str] = []
+        self._profiles: list[str] = []
+        api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+
+    # The stage
+
+    def devices(self, nodes: Sequence[str], count: int) -> None:
+        """Give these nodes `count` devices of the scene's resource, and the scene's label."""
+        for node in nodes:
+            self.api.patch(f"/api/v1/nodes/{node}", {"metadata": {"labels": {self.label: "true"}}})
+            self.api.patch(f"/api/v1/nodes/{node}/status", {"status": {"capacity": {self.resource: str(count)}}})
+            if node not in self._nodes:
+                self._nodes.append(node)
+        for node in nodes:
+            self.until(
+                lambda node=node: (
+                    self.api.get(f"/api/v1/nodes/{node}")["status"]["allocatable"].get(self.resource) == str(count)
+                ),
+                f"{node} to offer {count} of {self.resource}",
+            )
+
+    def profile(self, suffix: str = "", **spec: Any) -> str:
+        """An AcceleratorProfile for the scene's devices; returns its name."""
+        name = f"{self.name}{suffix}"
+        body = {
+            "apiVersion": "tandem.dev/v1alpha1",
+            "kind": "AcceleratorProfile",
+            "metadata": {"name": name, "labels": {"test.tandem.dev/scene": self.name}},
+            "spec": {
+                "nodeSelector": {self.label: "true"},
+                "allocation": {"type": "ExtendedResource", "extendedResource": {"name": self.resource}},
+                **spec,
+            },
+        }
+        self.api.create(f"{TANDEM}/acceleratorprofiles", body)
+        self._profiles.append(name)
+        return name
+
+    def close(self) -> None:
+        """Take everything away; the namespace's content is the garbage collector's."""
+        self.api.delete(f"/api/v1/namespaces/{self.name}")
+        for profile in self._profiles:
+            self.api.delete(f"{TANDEM}/acceleratorprofiles/{profile}")
+        for node in self._nodes:
+            self.api.patch(f"/api/v1/nodes/{node}", {"metadata": {"labels": {self.label: None}}})
+            self.api.patch(f"/api/v1/nodes/{node}/status", {"status": {"capacity": {self.resource: None}}})
+
+    # Objects
+
+    def path(self, plural: str, name: str = "", group: str = "/api/v1") -> str:
+        """API path in the scene's namespace."""
+        return f"{group}/namespaces/{self.name}/{plural}" + (f"/{name}" if name else "")
+
+    def run(self, name: str, **spec: Any) -> Object:
+        """Create a TrainingRun; the image is the tools image unless said."""
+        return self._create("TrainingRun", "trainingruns", name, {"image": TOOLS, "devicesPerPod": 1, **spec})
+
+    def service(self, name: str, **spec: Any) -> Object:
+        """Create an InferenceService; the image is the tools image unless said."""
+        return self._create("InferenceService", "inferenceservices", name, {"image": TOOLS, "devicesPerPod": 1, **spec})
+
+    def get_run(self, name: str) -> Object:
+        """The TrainingRun as it is now."""
+        return self.api.get(self.path("trainingruns", name, TANDEM))
+
+    def get_service(self, name: str) -> Object:
+        """The InferenceService as it is now."""
+        return self.api.get(self.path("inferenceservices", name, TANDEM))
+
+    def patch_run(self, name: str, spec: Object) -> Object:
+        """Merge `spec` into a run's spec."""
+        return self.api.patch(self.path("trainingruns", name, TANDEM), {"spec": spec})
+
+    def patch_service(self, name: str, spec: Object) -> Object:
+        """Merge `spec` into a service's spec."""
+        return self.api.patch(self.path("inferenceservices", name, TANDEM), {"spec": spec})
+
+    def pods(self, selector: str = "") -> list[Object]:
+        """Pods of the namespace by name."""
+        query = f"?labelSelector={selector}" if selector else ""
+        found = self.api.get(self.path("pods") + query)["items"]
+        return sorted(found, key=lambda pod: str(pod["metadata"]["name"]))
+
+    def pod_names(self, selector: str = "") -> list[str]:
+        """Names of the pods of the namespace."""
+        return [pod["metadata"]["name"] for pod in self.pods(selector)]
+
+    def delete_pod(self, name: str, grace: int = 0) -> None:
+        """Delete a pod by hand."""
+        self.api.request("DELETE", self.path("pods", name), {"gracePeriodSeconds": grace})
+
+    # Waiting
+
+    def until(self, test: Callable[[], T], what: str, seconds: float = 60.0) -> T:
+        """The first true value of `test`; a failure shows everything that explains it."""
+        deadline = time.monotonic() + seconds
+        problem: object = None
+        while time.monotonic() < deadline:
+            try:
+                value = test()
+            except (ApiFailureError, KeyError, IndexError, TypeError) as error:
+                problem = error
+            else:
+                if value:
+                    return value
+            time.sleep(0.15)
+        raise AssertionError(f"waited {seconds:.0f} s for {what} ({problem or 'it stayed false'})\n{self.describe()}")
+
+    def reason(self, kind: str, name: str, reason: str, seconds: float = 60.0) -> Object:
+        """Wait until Ready of a run ("trun") or a service ("infsvc") has this reason; returns the object."""
+        get = self.get_run if kind == "trun" else self.get_service
+
+        def reached() -> Object | None:
+            found = get(name)
+            return found if condition(found, "Ready")["reason"] == reason else None
+
+        return self.until(reached, f"{kind} {name} to be {reason}", seconds) or {}
+
+    def describe(self) -> str:
+        """Objects, pods and events of the scene, and the operator's last lines."""
+        lines = []
+        for plural in ("trainingruns", "inferenceservices"):
+            for item in self.api.get(self.path(plural, group=TANDEM))["items"]:
+                lines.append(f"{plural} {item['metadata']['name']}: {item.get('status')}")
+        for pod in self.pods():
+            status = pod["status"]
+            lines.append(f"pod {pod['metadata']['name']} {status.get('phase')} {status.get('containerStatuses')}")
+        for event in self.api.get(self.path("events"))["items"]:
+            lines.append(f"event {event['involvedObject']['name']} {event['reason']}: {event.get('message')}")
+        return "\n".join([*lines, self._log()])
+
+    def _create(self, kind: str, plural: str, name: str, spec: Object) -> Object:
+        body = {"apiVersion": "tandem.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+        return self.api.create(self.path(plural, group=TANDEM), body)
+
+
+def condition(found: Object, kind: str) -> Object:
+    """The condition of this type. Raises KeyError where there is none."""
+    for item in found.get("status", {}).get("conditions", ()):
+        if item["type"] == kind:
+            return dict(item)
+    raise KeyError(kind)

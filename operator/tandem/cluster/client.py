@@ -7,8 +7,9 @@ apart. Credentials are read again when the server no longer accepts them.
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any, Self
@@ -16,9 +17,10 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
+from tandem.cluster import credentials as credential_files
 from tandem.cluster import errors
 from tandem.cluster.backoff import Backoff
-from tandem.cluster.credentials import Credentials, CredentialsError, CredentialSource
+from tandem.cluster.credentials import Credentials, CredentialsError
 from tandem.cluster.errors import ApiError
 from tandem.cluster.metrics import Metrics
 from tandem.cluster.paths import core_path, describe, group_path
@@ -44,18 +46,22 @@ class Client:
 
     def __init__(
         self,
-        source: CredentialSource,
         credentials: Credentials,
+        reload: Callable[[], Awaitable[Credentials]],
         *,
         request_timeout: float = 30.0,
         user_agent: str = "tandem",
         metrics: Metrics | None = None,
         backoff: Backoff = _BACKOFF,
     ) -> None:
-        """Use `connect`. `backoff` is between tries of one request; its cap also bounds an obeyed Retry-After."""
+        """Use `connect`.
+
+        `reload` reads the credentials again, or raises CredentialsError. `backoff` is between tries of one request; its
+        cap also bounds an obeyed Retry-After.
+        """
         self.metrics = metrics or Metrics()
-        self._source = source
         self._credentials = credentials
+        self._reload = reload
         self._ssl = credentials.ssl_context()
         self._reloading = asyncio.Lock()
         self._timeout = request_timeout
@@ -78,10 +84,10 @@ class Client:
         backoff: Backoff = _BACKOFF,
     ) -> "Client":
         """Client of the cluster this pod runs in, else of the kubeconfig. Makes no request. Raises CredentialsError."""
-        source = CredentialSource(kubeconfig, context)
+        load = partial(credential_files.load, kubeconfig, context)
         return cls(
-            source,
-            await source.load(),
+            await load(),
+            load,
             request_timeout=request_timeout,
             user_agent=user_agent or f"tandem/{_version()}",
             metrics=metrics,
@@ -108,7 +114,7 @@ class Client:
         """Read the credentials again, unless somebody has done so since `stale` was in use. Raises CredentialsError."""
         async with self._reloading:
             if stale is None or stale is self._credentials:
-                self._credentials = await self._source.load()
+                self._credentials = await self._reload()
                 self._ssl = self._credentials.ssl_context()
             return self._credentials
 

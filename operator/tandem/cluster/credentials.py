@@ -51,37 +51,34 @@ class Credentials:
         return context
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialSource:
-    """Where credentials come from, so that they can be read again when they were rotated."""
+async def load(kubeconfig: str | None = None, context: str | None = None) -> Credentials:
+    """Credentials as they are now: of the pod's service account, unless a kubeconfig or context is named.
 
-    kubeconfig: str | None = None
-    context: str | None = None
+    Raises CredentialsError.
+    """
+    configuration = Configuration()
+    try:
+        if not (kubeconfig or context) and _in_cluster():
+            load_incluster_config(configuration, try_refresh_token=False)  # type: ignore[no-untyped-call]
+        else:
+            path = _kubeconfig(kubeconfig)
+            await load_kube_config(path, context, configuration, persist_config=False)  # type: ignore[no-untyped-call]
+    except (ConfigException, OSError) as error:
+        raise CredentialsError(f"cannot read the cluster's credentials: {error}") from error
+    return _translate(configuration)
 
-    async def load(self) -> Credentials:
-        """Credentials as they are now. Raises CredentialsError."""
-        configuration = Configuration()
-        try:
-            if self._in_cluster():
-                load_incluster_config(configuration, try_refresh_token=False)  # type: ignore[no-untyped-call]
-            else:
-                path = self._kubeconfig()
-                await load_kube_config(path, self.context, configuration, persist_config=False)  # type: ignore[no-untyped-call]
-        except (ConfigException, OSError) as error:
-            raise CredentialsError(f"cannot read the cluster's credentials: {error}") from error
-        return _translate(configuration)
 
-    def _in_cluster(self) -> bool:
-        explicit = self.kubeconfig or self.context
-        return not explicit and bool(os.environ.get(SERVICE_HOST_ENV_NAME)) and Path(SERVICE_TOKEN_FILENAME).is_file()
+def _in_cluster() -> bool:
+    return bool(os.environ.get(SERVICE_HOST_ENV_NAME)) and Path(SERVICE_TOKEN_FILENAME).is_file()
 
-    def _kubeconfig(self) -> str:
-        paths = self.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        if not any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path):
-            raise CredentialsError(
-                f"no kubeconfig at {paths}: name one with --kubeconfig or KUBECONFIG, or run in a pod with a service account"
-            )
-        return paths
+
+def _kubeconfig(named: str | None) -> str:
+    paths = named or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    if not any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path):
+        raise CredentialsError(
+            f"no kubeconfig at {paths}: name one with --kubeconfig or KUBECONFIG, or run in a pod with a service account"
+        )
+    return paths
 
 
 def _translate(configuration: Configuration) -> Credentials:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache, wraps
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import structlog
 
@@ -40,25 +40,25 @@ from tandem.domain.observed import (
 )
 from tandem.domain.placement.requests_of_pods import effective_devices, is_extended
 
-R = TypeVar("R")
 Raw = dict[str, Any]
+Reader = TypeVar("Reader", bound=Callable[[Raw], object])
 
 _log = structlog.get_logger(__name__)
 
 
-def _tolerant(what: str) -> Callable[[Callable[[Raw], R | None]], Callable[[Raw], R | None]]:
+def _tolerant(what: str) -> Callable[[Reader], Reader]:
     """A reader that answers None, and says so in the log, where an object is not as the API describes it."""
 
-    def decorate(read: Callable[[Raw], R | None]) -> Callable[[Raw], R | None]:
+    def decorate(read: Reader) -> Reader:
         @wraps(read)
-        def reader(raw: Raw) -> R | None:
+        def reader(raw: Raw) -> object:
             try:
                 return read(raw)
             except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
                 _log.warning("a malformed object is ignored", what=what, object=_name_of(raw), error=repr(error))
                 return None
 
-        return reader
+        return cast(Reader, reader)
 
     return decorate
 

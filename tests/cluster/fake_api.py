@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -204,8 +205,10 @@ class FakeApi:
         self.history.append((self.version, kind, item))
         if not quietly:
             for watch in self.watches:
+                # A client that has just gone is noticed a moment later; its next watch gets the event from history.
                 if not watch.over.is_set():
-                    await watch.send(kind, item)
+                    with suppress(ConnectionResetError):
+                        await watch.send(kind, item)
         return item
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -252,7 +255,10 @@ class FakeApi:
         for version, kind, item in list(self.history):
             if version > since:
                 await watch.send(kind, item)
-        await watch.over.wait()
+        try:
+            await watch.over.wait()
+        finally:
+            watch.end()
         return response
 
 

@@ -109,45 +109,35 @@ table inet {table} {{
 def apiserver_restarted() -> None:
     """Kill the API server (SIGKILL); returns when its next process is ready."""
     before = _apiserver()
-    engine.docker("exec", control_plane(), "kill", "-KILL", before)
+    engine.docker("exec", load.control_plane(), "kill", "-KILL", before)
     wait_for("the API server runs again", lambda: (now := _apiserver()) and now != before, VISIBLE_SECONDS)
     wait_for("the API server is ready", kube.answers, VISIBLE_SECONDS)
 
 
 def heal() -> None:
     """Put everything back on every node."""
-    for node in workers():
+    for node in load.worker_names():
         engine.docker("exec", node, "systemctl", "start", "kubelet")
         network_restored(node)
         kube.kubectl("label", "node", node, f"{PLUGIN_LABEL}-")
         if _wanted(node):
             _put(node, {})
-    for node in workers():
+    for node in load.worker_names():
         _wait_back(node)
-
-
-def control_plane() -> str:
-    """The name of the control plane's node."""
-    return next(name for name in load.node_names() if name.endswith("control-plane"))
-
-
-def workers() -> list[str]:
-    """The names of the nodes with devices."""
-    return [name for name in load.node_names() if name != control_plane()]
 
 
 def _apiserver() -> str:
     """The API server's process id in the control plane's node, empty while there is none."""
     try:
-        return engine.docker("exec", control_plane(), "pidof", "kube-apiserver").strip()
+        return engine.docker("exec", load.control_plane(), "pidof", "kube-apiserver").strip()
     except DevclusterError:
         return ""
 
 
 def _state(node: str) -> dict[str, Any]:
     """What a node's device plugin says is in force: {"wanted": the faults, "devices": {id: health}, "resource": its name}."""
-    if node not in workers():
-        raise DevclusterError(f"{node} is no node with devices: name one of {', '.join(workers())}")
+    if node not in load.worker_names():
+        raise DevclusterError(f"{node} is no node with devices: name one of {', '.join(load.worker_names())}")
     state: dict[str, Any] = json.loads(engine.docker("exec", node, "cat", f"{FOLDER}/in-force.json"))
     return state
 

@@ -116,7 +116,7 @@ for _ in {1..100}; do
     ctr --address /scratch/containerd.sock version >/dev/null 2>&1 && break
     sleep 0.1
 done
-ctr --address /scratch/containerd.sock --namespace k8s.io images import --all-platforms --no-unpack --digests /in/images.tar \
+ctr --address /scratch/containerd.sock --namespace k8s.io images import --all-platforms --no-unpack /in/images.tar \
     || { cat /scratch/log >&2; exit 1; }
 kill $!
 wait $! || true

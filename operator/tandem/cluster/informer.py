@@ -92,7 +92,7 @@ class Informer(Generic[R]):
         """Feed the store until cancelled."""
         while True:
             try:
-                if self._list_wanted.is_set():
+                while self._list_wanted.is_set():
                     await self._list()
                 await self._watch_until_list_is_wanted()
             except ApiError as error:

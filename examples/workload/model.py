@@ -10,7 +10,7 @@ EMBEDDING = 32
 HIDDEN = 128
 
 
-class ByteModel(nn.Module):
+class ByteModel(nn.Module):  # type: ignore[misc]  # PyTorch 1.13 comes without types
     """Predicts the next byte of a text."""
 
     def __init__(self) -> None:
@@ -30,27 +30,31 @@ def encode(text: str) -> torch.Tensor:
     return torch.tensor(list(text.encode()), dtype=torch.int64)
 
 
-@torch.inference_mode()
 def generate(model: ByteModel, prompt: str, length: int, temperature: float, seed: int | None = None) -> str:
     """`length` bytes that follow `prompt`, as text. Temperature 0 takes the likeliest byte, and so is repeatable."""
     random = torch.Generator()
     random.seed() if seed is None else random.manual_seed(seed)
-    logits, state = model(encode(prompt or "\n").unsqueeze(0))
     written = bytearray()
-    while len(written) < length:
-        last = logits[0, -1]
-        token = (
-            last.argmax()
-            if temperature == 0
-            else torch.multinomial((last / temperature).softmax(-1), 1, generator=random)
-        )
-        written.append(int(token))
-        logits, state = model(token.view(1, 1), state)
+    tokens, state = encode(prompt or "\n").unsqueeze(0), None
+    with torch.inference_mode():
+        while len(written) < length:
+            logits, state = model(tokens, state)
+            token = choose(logits[0, -1], temperature, random)
+            written.append(token)
+            tokens = torch.tensor([[token]])
     return written.decode(errors="replace")
+
+
+def choose(logits: torch.Tensor, temperature: float, random: torch.Generator) -> int:
+    """One byte by its logits [BYTES]."""
+    if temperature == 0:
+        return int(logits.argmax())
+    return int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=random))
 
 
 def load_weights(payload: dict[str, Any]) -> ByteModel:
     """The model of a checkpoint's payload, ready to generate."""
     model = ByteModel()
     model.load_state_dict(payload["model"])
-    return model.eval()
+    model.eval()
+    return model

@@ -183,19 +183,16 @@ def main() -> None:
 
     torch.set_num_threads(1)
     stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGINT, lambda *_: stopping.set())
     with Server(("", port), Handler) as server:
-
-        def stop(*_: object) -> None:
-            stopping.set()
-            threading.Thread(
-                target=server.shutdown
-            ).start()  # it waits for serve_forever, which this handler interrupts
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        threading.Thread(target=server.serve_forever).start()
         print(f"listening on {port} for {path}, {granted_devices(os.environ)}", flush=True)
-        threading.Thread(target=server.load_when_there, args=(Path(path), stopping)).start()
-        server.serve_forever()
+        try:
+            server.load_when_there(Path(path), stopping)
+            stopping.wait()
+        finally:
+            server.shutdown()
 
 
 def _is_whole(value: object) -> bool:

@@ -86,6 +86,15 @@ def quiet_scene(request: pytest.FixtureRequest, api: Api, crds: None) -> Iterato
     made.close()
 
 
+@pytest.fixture
+def own_operator(crds: None, tmp_path: Path) -> Iterator[HostOperator]:
+    """An operator of the test's own, for serial tests; running."""
+    operator = HostOperator(paths.kubeconfig(), tmp_path / "operator.log")
+    operator.start()
+    yield operator
+    operator.stop()
+
+
 def scene_name(request: pytest.FixtureRequest) -> str:
     """A short name that no other test, worker or earlier session uses."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:20].strip("-")

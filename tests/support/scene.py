@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from devcluster import kube
 from tests.support.api import Api, ApiFailureError, Object
 
 T = TypeVar("T")
@@ -115,6 +116,26 @@ class Scene:
     def delete_pod(self, name: str, grace: int = 0) -> None:
         """Delete a pod by hand."""
         self.api.request("DELETE", self.path("pods", name), {"gracePeriodSeconds": grace})
+
+    def foreign_pod(self, name: str, devices: int = 0, **spec: Any) -> Object:
+        """Create a pod that is not the operator's; it asks for devices of the scene, on the scene's nodes."""
+        amount = {self.resource: str(devices)} if devices else {}
+        container = {"name": "main", "image": TOOLS, "command": FOREVER, "resources": {"limits": amount}}
+        body = {
+            "metadata": {"name": name},
+            "spec": {"containers": [container], "nodeSelector": {self.label: "true"}, **spec},
+        }
+        return self.api.create(self.path("pods"), body)
+
+    def signal(self, pod: str, signal: str) -> None:
+        """Send a signal to the program of a pod, once it runs."""
+        self.until(lambda: self.phase(pod) == "Running", f"pod {pod} to run")
+        kube.kubectl("exec", "--namespace", self.name, pod, "--", "kill", f"-{signal}", "1")
+
+    def phase(self, pod: str) -> str:
+        """A pod's phase; empty when there is no such pod."""
+        found = self.api.find(self.path("pods", pod))
+        return str(found["status"].get("phase", "")) if found else ""
 
     # Waiting
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from kubernetes.aio.config import incluster_config
 
 from tandem.cluster import credentials
 from tandem.cluster.client import ApiError, Client, Credentials, CredentialsError, core_path
@@ -84,9 +85,8 @@ async def test_a_service_account_wins_unless_a_kubeconfig_is_named(
     token, ca = tmp_path / "token", tmp_path / "ca.crt"
     token.write_text("in-cluster\n")
     ca.write_text("a certificate")
-    loader = credentials.load_incluster_config.__globals__
-    monkeypatch.setitem(loader, "SERVICE_TOKEN_FILENAME", str(token))
-    monkeypatch.setitem(loader, "SERVICE_CERT_FILENAME", str(ca))
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(ca))
     monkeypatch.setattr(credentials, "SERVICE_TOKEN_FILENAME", str(token))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")

@@ -71,6 +71,9 @@ class Client:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": user_agent},
         )
+        # aiohttp by itself repeats a PUT or DELETE whose connection broke. The answer to the repetition (409, 404) would
+        # hide that the first one was done. There is no public switch; a test watches that this one works.
+        self._session._retry_connection = False
 
     @classmethod
     async def connect(

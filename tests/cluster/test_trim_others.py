@@ -1,0 +1,184 @@
+"""What is kept of nodes, Deployments, Services, budgets and claims."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tandem.cluster import trim
+from tandem.domain.observed import ChildRecord, ClaimRecord, DeploymentRecord, Key, NodeRecord, Taint
+from tests.cluster.objects import controller
+
+CHAT = Key("InferenceService", "default", "chat")
+
+
+def node(ready: str = "True", **more: Any) -> dict[str, Any]:
+    """A node with eight devices, one of them unhealthy."""
+    return {
+        "metadata": {"name": "node-a", "labels": {"kubernetes.io/arch": "amd64"}},
+        "spec": {},
+        "status": {
+            "conditions": [
+                {"type": "MemoryPressure", "status": "False"},
+                {"type": "Ready", "status": ready, "lastTransitionTime": "2026-11-23T10:00:00Z"},
+            ],
+            "allocatable": {"cpu": "8", "memory": "16Gi", "nvidia.com/gpu": "7", "hugepages-2Mi": "0"},
+            "capacity": {"cpu": "8", "memory": "16Gi", "nvidia.com/gpu": "8", "hugepages-2Mi": "0"},
+        },
+        **more,
+    }
+
+
+def child(**more: Any) -> dict[str, Any]:
+    """A child of the service `chat`."""
+    return {
+        "metadata": {
+            "namespace": "default",
+            "name": "chat-main",
+            "uid": "uid-child",
+            "resourceVersion": "12",
+            "generation": 3,
+            "labels": {
+                "app.kubernetes.io/managed-by": "tandem",
+                "tandem.dev/variant": "main",
+                "tandem.dev/accelerator": "ascend-910b",
+            },
+            "annotations": {"tandem.dev/inputs-hash": "0123456789abcdef"},
+            "ownerReferences": [controller("tandem.dev/v1alpha1", "InferenceService", "chat", "uid-chat")],
+        },
+        "spec": {},
+        **more,
+    }
+
+
+def test_a_ready_node() -> None:
+    assert trim.node(node()) == NodeRecord(
+        name="node-a",
+        labels={"kubernetes.io/arch": "amd64"},
+        taints=(),
+        cordoned=False,
+        ready=True,
+        not_ready_since=None,
+        allocatable={"nvidia.com/gpu": 7},
+        capacity={"nvidia.com/gpu": 8},
+    )
+
+
+@pytest.mark.parametrize("state", ["False", "Unknown"])
+def test_a_node_that_is_not_ready_says_since_when(state: str) -> None:
+    record = trim.node(node(state))
+    assert record is not None
+    assert not record.ready
+    assert record.not_ready_since == datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+
+
+def test_a_node_without_status_is_not_ready() -> None:
+    record = trim.node({"metadata": {"name": "new"}})
+    assert record == NodeRecord(
+        "new", {}, (), cordoned=False, ready=False, not_ready_since=None, allocatable={}, capacity={}
+    )
+
+
+def test_taints_and_cordons_are_kept() -> None:
+    taints = [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}, {"key": "team", "value": "a", "effect": "NoExecute"}]
+    record = trim.node(node(spec={"unschedulable": True, "taints": taints}))
+    assert record is not None
+    assert record.cordoned
+    assert record.taints == (Taint("nvidia.com/gpu", "", "NoSchedule"), Taint("team", "a", "NoExecute"))
+
+
+def test_a_heartbeat_leaves_the_record_as_it_is() -> None:
+    later = node()
+    later["metadata"]["resourceVersion"] = "99"
+    later["status"]["conditions"][1]["lastHeartbeatTime"] = "2026-11-23T11:00:00Z"
+    assert trim.node(later) == trim.node(node())
+
+
+def test_a_deployment_of_ours() -> None:
+    raw = child(
+        spec={"replicas": 4},
+        status={
+            "observedGeneration": 2,
+            "replicas": 5,
+            "updatedReplicas": 3,
+            "readyReplicas": 2,
+            "availableReplicas": 1,
+        },
+    )
+    assert trim.deployment(raw) == DeploymentRecord(
+        namespace="default",
+        name="chat-main",
+        uid="uid-child",
+        resource_version=12,
+        owner_uid="uid-chat",
+        owner=CHAT,
+        variant="main",
+        accelerator="ascend-910b",
+        inputs_hash="0123456789abcdef",
+        generation=3,
+        observed_generation=2,
+        wanted=4,
+        replicas=5,
+        updated=3,
+        ready=2,
+        available=1,
+        deleting=False,
+    )
+
+
+@pytest.mark.parametrize(("spec", "wanted"), [({}, 1), ({"replicas": 0}, 0)])
+def test_a_deployment_that_was_just_made(spec: dict[str, int], wanted: int) -> None:
+    record = trim.deployment(child(spec=spec))
+    assert record is not None
+    assert (record.wanted, record.observed_generation, record.replicas, record.ready) == (wanted, 0, 0, 0)
+
+
+def test_a_service_or_budget_of_ours() -> None:
+    raw = child()
+    raw["metadata"]["deletionTimestamp"] = "2026-11-23T10:00:00Z"
+    assert trim.child(raw) == ChildRecord(
+        namespace="default",
+        name="chat-main",
+        uid="uid-child",
+        resource_version=12,
+        owner_uid="uid-chat",
+        owner=CHAT,
+        inputs_hash="0123456789abcdef",
+        deleting=True,
+    )
+
+
+@pytest.mark.parametrize("read", [trim.deployment, trim.child])
+def test_children_of_others_are_not_kept(read: Any) -> None:
+    raw = child()
+    raw["metadata"]["labels"] = None
+    assert read(raw) is None
+
+
+def test_a_child_with_another_owner_is_kept_without_one() -> None:
+    """It may hold a name that we need, so it has to be seen."""
+    raw = child()
+    raw["metadata"]["ownerReferences"] = [controller("argoproj.io/v1alpha1", "Rollout", "chat", "uid-rollout")]
+    record = trim.child(raw)
+    assert record is not None
+    assert (record.owner, record.owner_uid) == (None, None)
+
+
+def test_a_claim_is_its_metadata() -> None:
+    raw = {
+        "kind": "PartialObjectMetadata",
+        "metadata": {"namespace": "default", "name": "models", "resourceVersion": "5"},
+    }
+    assert trim.claim(raw) == ClaimRecord("default", "models", 5)
+
+
+@pytest.mark.parametrize("read", [trim.node, trim.deployment, trim.child, trim.claim])
+@pytest.mark.parametrize(
+    "raw", [None, {}, {"metadata": 7}, {"metadata": {"labels": {"app.kubernetes.io/managed-by": "tandem"}}}]
+)
+def test_a_malformed_object_is_ignored(read: Any, raw: Any) -> None:
+    assert read(raw) is None
+
+
+def test_a_node_with_an_unreadable_amount_is_ignored() -> None:
+    assert trim.node(node(status={"allocatable": {"nvidia.com/gpu": "lots"}})) is None

@@ -59,6 +59,7 @@ def allocate_works(node: str) -> None:
 
 def plugin_removed(node: str) -> None:
     """Take the device plugin's pod off a node; returns when the node has no allocatable device."""
+    _state(node)  # refuses a node that never had one
     kube.kubectl("label", "node", node, "--overwrite", f"{PLUGIN_LABEL}=removed")
     wait_for(f"{node} has no allocatable device", lambda: not sum(kube.devices(_node(node)).values()), VISIBLE_SECONDS)
 
@@ -71,19 +72,19 @@ def plugin_restored(node: str) -> None:
 
 def kubelet_stopped(node: str) -> None:
     """Stop a node's kubelet (its containers go on); returns when the node is NotReady."""
-    engine.docker("exec", node, "systemctl", "stop", "kubelet")
+    _exec(node, "systemctl", "stop", "kubelet")
     _wait_ready(node, ready=False)
 
 
 def kubelet_started(node: str) -> None:
     """Start a node's kubelet; returns when the node is Ready with its devices."""
-    engine.docker("exec", node, "systemctl", "start", "kubelet")
+    _exec(node, "systemctl", "start", "kubelet")
     _wait_back(node)
 
 
 def network_cut(node: str) -> None:
     """Drop everything between a node and the world, open connections too; returns when the node is NotReady."""
-    engine.docker("exec", "-i", node, "nft", "-f", "-", stdin=CUT.format(table=CUT_TABLE))
+    _exec(node, "nft", "-f", "-", stdin=CUT.format(table=CUT_TABLE))
     _wait_ready(node, ready=False)
 
 
@@ -117,7 +118,7 @@ def apiserver_restarted() -> None:
 def heal() -> None:
     """Put everything back on every node."""
     for node in load.worker_names():
-        engine.docker("exec", node, "systemctl", "start", "kubelet")
+        _exec(node, "systemctl", "start", "kubelet")
         network_restored(node)
         kube.kubectl("label", "node", node, f"{PLUGIN_LABEL}-")
         if _wanted(node):
@@ -134,17 +135,22 @@ def _apiserver() -> str:
         return ""
 
 
-def _state(node: str) -> dict[str, Any]:
-    """What a node's device plugin says is in force: {"wanted": the faults, "devices": {id: health}, "resource": its name}."""
+def _exec(node: str, *command: str, stdin: str | None = None) -> str:
+    """The standard output of a command in a node with devices."""
     if node not in load.worker_names():
         raise DevclusterError(f"{node} is no node with devices: name one of {', '.join(load.worker_names())}")
-    state: dict[str, Any] = json.loads(engine.docker("exec", node, "cat", f"{FOLDER}/in-force.json"))
+    return engine.docker("exec", "--interactive", node, *command, stdin=stdin or "")
+
+
+def _state(node: str) -> dict[str, Any]:
+    """What a node's device plugin says is in force: {"wanted": the faults, "devices": {id: health}, "resource": its name}."""
+    state: dict[str, Any] = json.loads(_exec(node, "cat", f"{FOLDER}/in-force.json"))
     return state
 
 
 def _wanted(node: str) -> dict[str, Any]:
     """The faults that are asked of a node's device plugin."""
-    text = engine.docker("exec", node, "sh", "-c", f"cat {FOLDER}/wanted.json 2>/dev/null || echo '{{}}'")
+    text = _exec(node, "sh", "-c", f"cat {FOLDER}/wanted.json 2>/dev/null || echo '{{}}'")
     wanted: dict[str, Any] = json.loads(text)
     return wanted
 
@@ -152,7 +158,7 @@ def _wanted(node: str) -> dict[str, Any]:
 def _put(node: str, wanted: dict[str, Any]) -> None:
     """Ask these faults of a node's device plugin, and wait until it says that they are in force."""
     script = f"cat > {FOLDER}/.draft && mv {FOLDER}/.draft {FOLDER}/wanted.json"
-    engine.docker("exec", "-i", node, "sh", "-c", script, stdin=json.dumps(wanted))
+    _exec(node, "sh", "-c", script, stdin=json.dumps(wanted))
     wait_for(
         f"the device plugin of {node} obeys; look at `kubectl -n devcluster logs -l app=device-plugin --prefix`",
         lambda: _state(node)["wanted"] == wanted,

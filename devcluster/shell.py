@@ -45,7 +45,7 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise DevclusterError(f"`{' '.join(argv)}` did not end within {timeout} s") from error
     if done.returncode:
-        told = f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}".strip()
+        told = f"{done.stdout[-2000:]}{done.stderr[-2000:]}".strip()
         raise DevclusterError(f"`{' '.join(argv)[:300]}` failed with code {done.returncode}:\n{told}")
     return done.stdout
 

@@ -83,6 +83,10 @@ class Scene:
         """Create a TrainingRun; the image is the tools image unless said."""
         return self._create("TrainingRun", "trainingruns", name, {"image": TOOLS, "devicesPerPod": 1, **spec})
 
+    def create_run(self, body: Object) -> Object:
+        """Create a TrainingRun from its whole body."""
+        return self.api.create(self.path("trainingruns", group=TANDEM), body)
+
     def service(self, name: str, **spec: Any) -> Object:
         """Create an InferenceService; the image is the tools image unless said."""
         return self._create("InferenceService", "inferenceservices", name, {"image": TOOLS, "devicesPerPod": 1, **spec})

@@ -32,16 +32,16 @@ class Place:
         """
         if "TORCHELASTIC_RUN_ID" in env:
             return cls(int(env["RANK"]), int(env["WORLD_SIZE"]), env["MASTER_ADDR"], int(env["MASTER_PORT"]), True)
-        if (ranks := int(env.get("TANDEM_RANKS_PER_POD", "1"))) != 1:
+        if (ranks := _whole(env, "TANDEM_RANKS_PER_POD", 1)) != 1:
             raise ValueError(
                 f"{ranks} ranks per pod, but without torchrun this program is one rank: set launcher Torchrun and start "
                 "it as `torchrun train.py`, or ask for one device per pod"
             )
         return cls(
-            rank=int(env.get("TANDEM_POD_RANK", "0")),
-            world=int(env.get("TANDEM_PODS", "1")),
+            rank=_whole(env, "TANDEM_POD_RANK", 0, least=0),
+            world=_whole(env, "TANDEM_PODS", 1),
             leader=env.get("TANDEM_LEADER_ADDR", "127.0.0.1"),
-            port=int(env.get("TANDEM_LEADER_PORT", "29500")),
+            port=_whole(env, "TANDEM_LEADER_PORT", 29500),
             by_torchrun=False,
         )
 
@@ -55,8 +55,8 @@ class Options:
     checkpoint_keep: int
     checkpoint_dir: Path | None
     log_every: int
-    rendezvous_timeout: float
-    peer_timeout: float
+    rendezvous_timeout: int
+    peer_timeout: int
     fail_at_step: int | None
     attempt: int
     accelerator: str
@@ -65,17 +65,18 @@ class Options:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Options":
-        attempt = int(env.get("TANDEM_ATTEMPT", "1"))
-        failing = "FAIL_AT_STEP" in env and attempt <= int(env.get("FAIL_ATTEMPTS", "1"))
+        """ValueError names a variable that is not a number of its kind."""
+        attempt = _whole(env, "TANDEM_ATTEMPT", 1)
+        failing = "FAIL_AT_STEP" in env and attempt <= _whole(env, "FAIL_ATTEMPTS", 1)
         return cls(
-            steps=int(env.get("STEPS", "200")),
-            checkpoint_every=int(env.get("CHECKPOINT_EVERY", "20")),
-            checkpoint_keep=int(env.get("CHECKPOINT_KEEP", "3")),
+            steps=_whole(env, "STEPS", 200),
+            checkpoint_every=_whole(env, "CHECKPOINT_EVERY", 20),
+            checkpoint_keep=_whole(env, "CHECKPOINT_KEEP", 3),
             checkpoint_dir=Path(path) if (path := env.get("TANDEM_CHECKPOINT_DIR")) else None,
-            log_every=int(env.get("LOG_EVERY", "10")),
-            rendezvous_timeout=float(env.get("RENDEZVOUS_TIMEOUT", "300")),
-            peer_timeout=float(env.get("PEER_TIMEOUT", "30")),
-            fail_at_step=int(env["FAIL_AT_STEP"]) if failing else None,
+            log_every=_whole(env, "LOG_EVERY", 10),
+            rendezvous_timeout=_whole(env, "RENDEZVOUS_TIMEOUT", 300),
+            peer_timeout=_whole(env, "PEER_TIMEOUT", 30),
+            fail_at_step=_whole(env, "FAIL_AT_STEP", 1) if failing else None,
             attempt=attempt,
             accelerator=env.get("TANDEM_ACCELERATOR", "none"),
             resume_expected=env.get("TANDEM_RESUME") == "1",
@@ -109,3 +110,10 @@ def main_environment() -> tuple[Place, Options]:
         return Place.from_env(os.environ), Options.from_env(os.environ)
     except ValueError as error:
         sys.exit(f"environment: {error}")
+
+
+def _whole(env: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
+    value = env.get(name, str(default))
+    if not value.isdecimal() or int(value) < least:
+        raise ValueError(f"{name}={value}: set it to a whole number of {least} or more, or leave it out")
+    return int(value)

@@ -33,6 +33,8 @@ def main() -> None:
     torch.set_num_threads(1)
     whoami = f"rank {place.rank} of {place.world}, attempt {options.attempt} on {options.accelerator}"
     print(f"{whoami}, {granted_devices(os.environ)}", flush=True)
+    if place.world > BATCH:
+        sys.exit(f"{place.world} ranks share {BATCH} sequences: ask for at most {BATCH} ranks")
     try:
         join_gang(place, options)
         train(place, options)

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from devcluster.shell import DevclusterError, wait_for
 
 WORKLOAD = Path(__file__).parents[2] / "examples/workload"
 IMAGE = "tandem-dev/sample:dev"
-ANY_UID = "12345:23456"
+USER = f"{os.getuid() or 12345}:{os.getgid() or 23456}"
+"""Never root; the tester's own where possible, so that what the containers wrote can be cleaned up."""
 LEADER_PORT = 29500
 
 
@@ -33,7 +34,7 @@ class Lab:
         name = name or f"c{uuid.uuid4().hex[:8]}"
         given = [word for key, value in env.items() for word in ("--env", f"{key}={value}")]
         bound = [word for source, target in mounts.items() for word in ("--volume", f"{source}:{target}")]
-        limits = ("--read-only", "--tmpfs", "/tmp", "--user", ANY_UID, "--network", self.network)
+        limits = ("--read-only", "--tmpfs", "/tmp", "--user", USER, "--network", self.network)
         self.containers.append(name)
         engine.docker(
             "run", "--detach", "--name", name, "--hostname", name, *limits, *options, *given, *bound, IMAGE, *command
@@ -89,7 +90,13 @@ class Gang:
 
 
 def start_gang(
-    lab: Lab, claim: Path, *, attempt: int = 1, torchrun: bool = True, ranks: tuple[int, ...] = (0, 1), **env: str
+    lab: Lab,
+    claim: Path,
+    env: Mapping[str, str],
+    *,
+    attempt: int = 1,
+    torchrun: bool = True,
+    ranks: tuple[int, ...] = (0, 1),
 ) -> Gang:
     """An attempt of two pods of one rank, with the environment and the claim that the operator gives them.
 

@@ -70,3 +70,11 @@ def test_a_report_that_cannot_be_written_does_not_end_the_training(
 ) -> None:
     report(tmp_path / "absent/log", 1, None)
     assert "set TERMINATION_LOG" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("STEPS", "many"), ("CHECKPOINT_KEEP", "0"), ("PEER_TIMEOUT", "-3"), ("STEPS", "")]
+)
+def test_an_option_that_is_no_number_is_named(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}={value}: set it to a whole number"):
+        Options.from_env({name: value})

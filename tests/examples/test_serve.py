@@ -5,7 +5,6 @@ import shutil
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +80,7 @@ def checkpoints(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(lab: Lab, checkpoints: Path) -> Iterator[Client]:
+def client(lab: Lab, checkpoints: Path) -> Client:
     client = start_server(lab, checkpoints)
     wait_for("the model is loaded", client.has_model, seconds=20)
     return client

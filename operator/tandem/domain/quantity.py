@@ -3,6 +3,7 @@
 Source: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
 
+import re
 from decimal import ROUND_CEILING, Decimal
 
 _SUFFIXES = {
@@ -14,17 +15,15 @@ _SUFFIXES = {
 }  # fmt: skip
 
 
+_FORM = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)([numkMGTPE]|[KMGTPE]i)?")
+
+
 def split(text: str) -> tuple[Decimal, str]:
     """Number and suffix of a quantity. Raises ValueError when it is none."""
-    number = text.rstrip("numkMGTPEi")
-    suffix = text[len(number) :]
-    if suffix not in _SUFFIXES:
-        # An exponent (1e3, 1E3) has eaten nothing: it ends in a digit. What is left is not a quantity.
+    found = _FORM.fullmatch(text)
+    if found is None:
         raise ValueError(f"{text!r} is not a quantity")
-    try:
-        return Decimal(number), suffix
-    except ArithmeticError:
-        raise ValueError(f"{text!r} is not a quantity") from None
+    return Decimal(found[1]), found[2] or ""
 
 
 def count(text: str) -> int:

@@ -14,6 +14,7 @@ from tandem.cluster.client import Client
 from tandem.cluster.events import EventRecorder
 from tandem.cluster.metrics import Metrics
 from tandem.domain.placement.fit import snapshot
+from tandem.domain.serving import split
 from tandem.domain.serving.reservation import outstanding as replicas_outstanding
 from tandem.domain.training.reservation import outstanding as gang_outstanding
 from tandem.runtime import observer, resync
@@ -45,7 +46,7 @@ class Operator:
         self.placer = Placer(
             nodes=stores.nodes,
             pods=stores.pods,
-            pods_known=lambda: not self.feeds.pods.forbidden,
+            pods_known=self.feeds.pods.synced.is_set,
             pods_of=lambda key, uid: observer.own_pods(stores, key, uid),
             wake=self.feeds.wake,
             hold_seconds=self.timing.reservation,
@@ -66,7 +67,7 @@ class Operator:
 
     async def run(self, feed: Callable[["Operator", asyncio.Event], Awaitable[None]]) -> None:
         """Run until the feed stops or anything fails. Raises CrdsMissingError or ApiError when it cannot start."""
-        health = HealthServer(self.metrics, {"queue": self._queue_problem}, {"start": self._start_problem})
+        health = HealthServer(self._page, {"queue": self._queue_problem}, {"start": self._start_problem})
         port = await health.start(self.settings.listen, self.settings.port)
         log.info("listening", address=self.settings.listen, port=port)
         try:
@@ -120,7 +121,7 @@ class Operator:
             self.placer.restore(stored.key, stored.uid, attempt, grants)
         elif stored.key.kind == "InferenceService":
             service = observer.service_view(stores, stored, stored.inference_service(), now, self.timing)
-            self.placer.restore(stored.key, stored.uid, 0, replicas_outstanding(service))
+            self.placer.restore(stored.key, stored.uid, 0, replicas_outstanding(service, split.recorded(service)))
 
     def _queue_problem(self) -> str | None:
         oldest = self.queue.oldest()
@@ -135,6 +136,11 @@ class Operator:
             if time.monotonic() - informer.last_contact > 3 * self.settings.watch_silence
         ]
         return f"nothing heard of {', '.join(silent)}" if silent else None
+
+    def _page(self) -> bytes:
+        """The page of /metrics, with devices counted now."""
+        self.metrics.set_devices(*self.devices())
+        return self.metrics.render()
 
     def devices(self) -> tuple[dict[str, int], dict[str, int]]:
         """Free and allocated devices by profile, for the metrics."""

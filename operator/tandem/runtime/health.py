@@ -8,17 +8,17 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from tandem.cluster.metrics import CONTENT_TYPE, Metrics
+from tandem.cluster.metrics import CONTENT_TYPE
 
 Check = Callable[[], str | None]
 """None when well, else what is wrong."""
 
 
 class HealthServer:
-    """A small HTTP server beside the operator."""
+    """A small HTTP server beside the operator; `page` renders the metrics."""
 
-    def __init__(self, metrics: Metrics, live: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
-        self._metrics = metrics
+    def __init__(self, page: Callable[[], bytes], live: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
+        self._page = page
         self._live = live
         self._ready = ready
         self._runner: web.AppRunner | None = None
@@ -49,4 +49,4 @@ class HealthServer:
         return handler
 
     async def _render(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=self._page(), headers={"Content-Type": CONTENT_TYPE})

@@ -53,9 +53,9 @@ def run_view(
         timing=timing,
         jitter=jitter,
         children=_children(stores, stored),
-        claims=frozenset(stores.claims.in_namespace(stored.key.namespace)),
+        claims=stores.claims.in_namespace(stored.key.namespace).keys(),
         profiles=stores.objects.profiles,
-        nodes={node.name: node for node in stores.nodes.values()},
+        nodes=stores.nodes.in_namespace(""),
     )
 
 
@@ -69,7 +69,7 @@ def service_view(
         now=now,
         timing=timing,
         children=_children(stores, stored),
-        claims=frozenset(stores.claims.in_namespace(stored.key.namespace)),
+        claims=stores.claims.in_namespace(stored.key.namespace).keys(),
         profiles=stores.objects.profiles,
     )
 

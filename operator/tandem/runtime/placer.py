@@ -64,6 +64,9 @@ class Placer:
             kept = self._decided.pop(ask.uid, None)
             if kept is not None and self._holds(ask):
                 return kept
+            expires = self.clock() + self.hold_seconds
+            # A grant whose intent was refused or lost came to nothing: only what status records counts.
+            self._held[ask.uid] = [_Held(key, ask.attempt, grant, 0, expires) for grant in ask.standing]
             decision = self._place([ask])[ask.uid]
             self._book(key, ask, decision)
             outcomes = {item.reason.value for item in decision.rejected} | ({"Placed"} if decision.grants else set())

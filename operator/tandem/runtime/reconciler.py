@@ -2,13 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
+from tandem.api.reasons import Reason
 from tandem.cluster.applier import Applier, Target
 from tandem.cluster.client import ApiError
 from tandem.cluster.events import EventRecorder
@@ -141,11 +143,12 @@ class Reconciler:
                 problems=problems,
             )
         except ValidationError as error:
-            return Plan(status=invalid_status(stored.status, stored.generation, describe(error), now))
+            status = invalid_status(stored.status, stored.generation, describe(error), now)
+            return Plan(status=status, reason=Reason.INVALID_SPEC)
 
     async def _apply(self, stored: StoredObject, plan: Plan, lane: Lane) -> tuple[Problem, ...]:
         """Carry the plan out; a status that changed alone waits in the slow lane, where later ones overtake it."""
-        changed = plan.status is not None and plan.status != stored.status
+        changed = plan.status is not None and _in_order(plan.status) != _in_order(stored.status)
         later = changed and not plan.intent and not plan.acts and lane is Lane.WORK and bool(stored.status)
         if later:
             self._queue.add_after(stored.key, self._status_delay, Lane.STATUS)
@@ -189,6 +192,9 @@ class Reconciler:
 
     def _tell(self, stored: StoredObject, plan: Plan) -> None:
         """Post events beside the pass: they must neither delay nor fail it."""
+        ended = _newest_ended(plan.status or {})
+        if ended is not None and ended != _newest_ended(stored.status):
+            self._metrics.attempts.labels(ended["outcome"]).inc()
         regarding = {
             "apiVersion": "tandem.dev/v1alpha1",
             "kind": stored.key.kind,
@@ -221,3 +227,19 @@ class Reconciler:
 
 def _words(key: Key) -> dict[str, str]:
     return {"kind": key.kind, "namespace": key.namespace, "name": key.name}
+
+
+def _newest_ended(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    attempts = status.get("attempts")
+    return attempts[-1] if attempts else None
+
+
+MERGED_LISTS = {"conditions": "type", "variants": "name", "holdOffs": "variant"}
+"""Lists of status that server-side apply merges by a key, and may hand back in another order."""
+
+
+def _in_order(status: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        field: sorted(value, key=lambda item: str(item[MERGED_LISTS[field]])) if field in MERGED_LISTS else value
+        for field, value in status.items()
+    }

@@ -14,7 +14,7 @@ from tandem.domain.placement.request import Decision, Rejection
 from tandem.domain.plan import Child, Delete, Plan, Problem, ProblemKind, Replace, Resource, Scale
 from tandem.domain.render.pod import spec_problem
 from tandem.domain.serving import children, split, status
-from tandem.domain.serving.split import Shares
+from tandem.domain.serving.shares import Shares
 from tandem.domain.serving.view import ServiceView
 from tandem.domain.variants import by_name
 
@@ -36,10 +36,10 @@ def plan_service(view: ServiceView, *, decision: Decision | None = None, problem
         shares = split.grown(shares, decision)
         rejected = decision.rejected
     why = _problem_headline(problems) or status.state(view, shares, rejected)
-    again = view.timing.look_again if problems or split.lacking(view, shares) else None
-    plan = _report(view, shares, rejected, why, again)
     if problems:
-        return plan
+        return _report(view, shares, rejected, why, view.timing.conflict_retry)
+    again = view.timing.look_again if split.lacking(view, shares) else None
+    plan = _report(view, shares, rejected, why, again)
     return replace(
         plan,
         intent=shares != split.recorded(view),

@@ -2,15 +2,15 @@
 
 from tandem.domain.placement import candidates
 from tandem.domain.placement.request import Grant
-from tandem.domain.serving import split
+from tandem.domain.serving.shares import Shares
 from tandem.domain.serving.view import ServiceView
 from tandem.domain.variants import by_name
 
 
-def outstanding(view: ServiceView) -> tuple[Grant, ...]:
-    """All placed replicas as grants; those whose pods have a node are subtracted by the placer."""
+def outstanding(view: ServiceView, shares: Shares) -> tuple[Grant, ...]:
+    """These shares as grants; those whose pods have a node are subtracted by the placer."""
     grants = []
-    for name, share in split.recorded(view).items():
+    for name, share in shares.items():
         variant, profile = by_name(view.variants, name), view.profiles.get(share.accelerator)
         if variant is not None and profile is not None:
             grants.append(Grant(name, candidates.option(variant, profile, share.replicas), share.replicas))

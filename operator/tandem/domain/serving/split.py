@@ -3,26 +3,17 @@
 Replicas never move once they are placed; only what is missing is asked for.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tandem.domain.placement import candidates
 from tandem.domain.placement.request import Ask, Candidate, Decision
+from tandem.domain.serving.reservation import outstanding
+from tandem.domain.serving.shares import Share, Shares
 from tandem.domain.serving.view import ServiceView
 from tandem.domain.variants import Variant, by_name
 
 NO_BOUND = 1000
 """The schema's own upper bound of replicas."""
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Replicas of a variant, pinned to the profile they were placed on."""
-
-    accelerator: str
-    replicas: int
-
-
-Shares = dict[str, Share]
 
 
 def recorded(view: ServiceView) -> Shares:
@@ -64,6 +55,7 @@ def ask(view: ServiceView, shares: Shares) -> Ask:
         since=view.created,
         candidates=tuple(_candidate(view, variant, shares.get(variant.name)) for variant in view.variants),
         replicas=lacking(view, shares),
+        standing=outstanding(view, shares),
     )
 
 

@@ -16,7 +16,8 @@ from tandem.domain.placement.place import DECIDED_BY
 from tandem.domain.placement.rejection import REFUSING
 from tandem.domain.placement.request import Rejection
 from tandem.domain.serving import children
-from tandem.domain.serving.split import Shares, lacking
+from tandem.domain.serving.shares import Shares
+from tandem.domain.serving.split import lacking
 from tandem.domain.serving.view import ServiceView
 
 ALLOWED_AWAY = 0.25

@@ -1,8 +1,9 @@
 """All that a decision about an InferenceService may look at."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.inference_service import InferenceService
@@ -12,7 +13,7 @@ from tandem.domain.timing import Timing
 from tandem.domain.variants import Variant, serving_variants
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ServiceView:
     """One service, its children and the cluster around it, at one moment."""
 
@@ -22,15 +23,15 @@ class ServiceView:
     timing: Timing
     children: Children
     """Its pods are only looked at to explain; the Deployments own them."""
-    claims: frozenset[str]
+    claims: Set[str]
     profiles: Mapping[str, AcceleratorProfile]
 
-    @property
+    @cached_property
     def variants(self) -> tuple[Variant, ...]:
         """The service's variants, complete, in the order in which they are filled."""
         return serving_variants(self.service.spec)
 
-    @property
+    @cached_property
     def deployments(self) -> dict[str, DeploymentRecord]:
         """Variant -> its Deployment. One with the right labels and a wrong name or owner is nobody's."""
         return {

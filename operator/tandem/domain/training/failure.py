@@ -4,6 +4,7 @@ A rank that loses its peer fails too, with an error that looks like the program'
 while is waited for a better explanation, and a lost pod or node goes before any exit code.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -46,7 +47,7 @@ def first_cause(view: RunView, active: ActiveAttempt, finished: frozenset[int]) 
 
 
 def _lost(
-    view: RunView, active: ActiveAttempt, gang: dict[int, OwnPod], finished: frozenset[int]
+    view: RunView, active: ActiveAttempt, gang: Mapping[int, OwnPod], finished: frozenset[int]
 ) -> LastFailure | None:
     """A pod that somebody else deleted, or that is gone without an end that was seen."""
     for rank in range(active.pods):

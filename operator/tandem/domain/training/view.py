@@ -1,8 +1,9 @@
 """All that a decision about a TrainingRun may look at."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.training_run import ActiveAttempt, TrainingRun
@@ -13,7 +14,7 @@ from tandem.domain.training import ranges
 from tandem.domain.variants import Variant, by_name, training_variants
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunView:
     """One run, its children and the cluster around it, at one moment."""
 
@@ -22,14 +23,14 @@ class RunView:
     now: datetime
     timing: Timing
     children: Children
-    claims: frozenset[str]
+    claims: Set[str]
     """Names of the PersistentVolumeClaims in its namespace."""
     profiles: Mapping[str, AcceleratorProfile]
     nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
     jitter: float = 0.0
     """In [0, 1): spreads pauses, so that held-off runs do not return all at once."""
 
-    @property
+    @cached_property
     def pods(self) -> tuple[OwnPod, ...]:
         """Pods that really are the run's: owned by its uid and named after their attempt and rank.
 
@@ -41,16 +42,23 @@ class RunView:
             if pod.owner_uid == self.run.uid and pod.name == naming.pod(self.run.name, pod.attempt, pod.rank)
         )
 
-    def gang(self, attempt: int) -> dict[int, OwnPod]:
-        """Rank -> pod of one attempt."""
-        return {pod.rank: pod for pod in self.pods if pod.attempt == attempt}
+    @cached_property
+    def _gangs(self) -> Mapping[int, Mapping[int, OwnPod]]:
+        gangs: dict[int, dict[int, OwnPod]] = {}
+        for pod in self.pods:
+            gangs.setdefault(pod.attempt, {})[pod.rank] = pod
+        return gangs
 
-    @property
+    def gang(self, attempt: int) -> Mapping[int, OwnPod]:
+        """Rank -> pod of one attempt."""
+        return self._gangs.get(attempt, {})
+
+    @cached_property
     def newest_attempt(self) -> int:
         """Number of the newest attempt: status or pods, whichever knows more."""
         return max([self.run.status.attempt, *(pod.attempt for pod in self.pods)])
 
-    @property
+    @cached_property
     def variants(self) -> tuple[Variant, ...]:
         """The run's variants, complete."""
         return training_variants(self.run.spec)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 
@@ -80,6 +80,15 @@ Quantity = Annotated[
 LabelMap = Annotated[
     dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=63)]], Field(max_length=16)
 ]
+
+
+def _inside(path: str) -> str:
+    # The same rule as the CEL one: paths also reach us from programs, past the API server's check.
+    if ".." in path.split("/"):
+        raise ValueError("the path must stay inside the claim: take out '..'")
+    return path
+
+
 RelativePath = Annotated[
     str,
     Field(
@@ -90,4 +99,5 @@ RelativePath = Annotated[
             cel("!self.split('/').exists(p, p == '..')", "the path must stay inside the claim: take out '..'")
         ),
     ),
+    AfterValidator(_inside),  # behind Field: in front of it, its bounds would not reach the schema
 ]

@@ -55,12 +55,13 @@ class Kind:
     plural: str
     columns: tuple[Column, ...]
     short_names: tuple[str, ...]
+    validations: tuple[dict[str, str], ...]
+    """CEL rules at the root: only they see metadata.name."""
     status: type[BaseModel] | None = None
     namespaced: bool = True
     scalable: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Fields of spec that the API server itself fills in; all other defaults live in code."""
-    validations: tuple[dict[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -179,6 +180,7 @@ def _root_schema(kind: Kind) -> Schema:
         "type": "object",
         "description": cleandoc(kind.model.__doc__ or ""),
         "required": ["spec"],
+        VALIDATIONS: list(kind.validations),
         "properties": {
             "apiVersion": {"type": "string", "description": f"Always {API_VERSION}."},
             "kind": {"type": "string", "description": f"Always {kind.name}."},
@@ -188,8 +190,6 @@ def _root_schema(kind: Kind) -> Schema:
     }
     if kind.status:
         schema["properties"]["status"] = structural_schema(kind.status, f"{kind.name}.status")
-    if kind.validations:
-        schema[VALIDATIONS] = list(kind.validations)
     return schema
 
 

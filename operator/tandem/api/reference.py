@@ -103,15 +103,12 @@ def _type(node: Schema) -> str:
 
 def _bounds(node: Schema, unit: str) -> str:
     """The keywords min`unit` and max`unit` in brackets, e.g. ` (1 to 8)`; nothing where there are none."""
-    match node.get(f"min{unit}"), node.get(f"max{unit}"):
-        case None, None:
-            return ""
-        case least, None:
-            return f" (from {least})"
-        case None, most:
-            return f" (up to {most})"
-        case least, most:
-            return f" ({least} to {most})"
+    least, most = node.get(f"min{unit}"), node.get(f"max{unit}")
+    if least is None and most is None:
+        return ""
+    if most is None:
+        return f" (from {least})"
+    return f" (up to {most})" if least is None else f" ({least} to {most})"
 
 
 def _cell(text: str) -> str:

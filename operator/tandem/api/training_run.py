@@ -182,7 +182,8 @@ class PodCounts(Model):
 class CheckpointStatus(Model):
     """The newest checkpoint that the program reported."""
 
-    step: Annotated[int, Field(ge=0, description="Training step it was written at.")]
+    # JSON numbers above 2^53 are not exact everywhere, and above 2^63 the API server refuses the whole status.
+    step: Annotated[int, Field(ge=0, le=2**53 - 1, description="Training step it was written at.")]
     path: Annotated[RelativePath | None, Field(description="Path below the checkpoint directory.")] = None
     digest: Annotated[str | None, Field(max_length=128, description="Digest of its content.")] = None
 

@@ -6,7 +6,7 @@ anybody's text. What cannot be read is logged and treated as not interesting.
 Memory: values that many records repeat (namespaces, nodes, hashes, owners, times, maps of devices) are shared.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache, wraps
 from types import MappingProxyType
@@ -159,8 +159,18 @@ def deployment(raw: Raw) -> DeploymentRecord | None:
         updated=status.get("updatedReplicas") or 0,
         ready=status.get("readyReplicas") or 0,
         available=status.get("availableReplicas") or 0,
+        trouble=_shared(_trouble(status.get("conditions") or ())),
         deleting="deletionTimestamp" in metadata,
     )
+
+
+def _trouble(conditions: Iterable[Mapping[str, Any]]) -> str:
+    """Why replicas are not made: a pod was refused, or the rollout does not get on."""
+    for kind, status in (("ReplicaFailure", "True"), ("Progressing", "False")):
+        for condition in conditions:
+            if condition["type"] == kind and condition["status"] == status:
+                return ending.cut(condition.get("message"))
+    return ""
 
 
 @_tolerant("child")
@@ -245,6 +255,12 @@ def _unschedulable(condition: Mapping[str, Any] | None) -> str:
     if condition is None or condition.get("status") != "False" or condition.get("reason") != "Unschedulable":
         return ""
     return str(_shared(ending.cut(condition.get("message"))))
+
+
+def _replica_failure(status: Raw) -> str:
+    """Why the ReplicaSet may not make its pods: the API server's words, from condition ReplicaFailure."""
+    conditions = (one for one in status.get("conditions") or () if one["type"] == "ReplicaFailure")
+    return str(_shared(next((ending.cut(one.get("message")) for one in conditions if _holds(one)), "")))
 
 
 @lru_cache(maxsize=4096)

@@ -82,7 +82,10 @@ class ObjectStore:
         return self._profiles
 
     def put(self, kind: str, raw: Mapping[str, Any]) -> None:
-        """Take over an object from a watch, a list or a reply, unless something newer is known."""
+        """Take over an object from a watch, a list or a reply, unless something newer is known.
+
+        A new object of the same name may come before the old one's end: their events are not ordered.
+        """
         stored = _stored(kind, raw)
         known = self._objects.get(stored.key)
         if known is not None and known.resource_version >= stored.resource_version:
@@ -90,6 +93,8 @@ class ObjectStore:
         if stored.resource_version <= self._gone.get(stored.uid, -1):
             return
         self._objects[stored.key] = stored
+        if known is not None and known.uid != stored.uid:
+            self._on_gone(known.uid)
         if kind == PROFILE:
             self._read_profile(stored)
         self._on_change(stored.key)

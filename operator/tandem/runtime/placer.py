@@ -53,7 +53,8 @@ class Placer:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _held: dict[str, list[_Held]] = field(default_factory=dict)
     _waiting: dict[str, _Waiting] = field(default_factory=dict)
-    _decided: dict[str, Decision] = field(default_factory=dict)
+    _decided: dict[str, tuple[Ask, Decision]] = field(default_factory=dict)
+    """What was granted to a gang while it waited, until it asks again."""
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def decide(self, key: Key, ask: Ask) -> Decision:
@@ -61,8 +62,9 @@ class Placer:
         async with self._lock:
             if self._freed.is_set():
                 self._serve_waiting()
-            kept = self._decided.pop(ask.uid, None)
-            if kept is not None and self._holds(ask):
+            asked, kept = self._decided.pop(ask.uid, (None, None))
+            # An edited spec asks for something else: what was granted for the old one is of no use.
+            if kept is not None and asked == ask and self._holds(ask):
                 return kept
             expires = self.clock() + self.hold_seconds
             # A grant whose intent was refused or lost came to nothing: only what status records counts.
@@ -117,7 +119,7 @@ class Placer:
             item = waiting[uid]
             if decision.grants and item.ask.replicas is None:
                 self._book(item.key, item.ask, decision)
-                self._decided[uid] = decision
+                self._decided[uid] = (item.ask, decision)
             reasons = _reasons(decision)
             if decision.grants or reasons != item.reasons:
                 item.reasons = reasons

@@ -1,0 +1,225 @@
+"""The serial placer: nothing is given twice, and those that wait are served in order when capacity comes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from tandem.cluster.metrics import Metrics
+from tandem.cluster.store import Store
+from tandem.domain.observed import ForeignPod, Key, NodeRecord, OwnPod
+from tandem.domain.placement.request import Grant
+from tandem.runtime.placer import Placer
+from tests.cluster.fake_api import until
+from tests.unit.runtime.builders import ask, foreign, key, node, own_pod
+
+HOLD = 600.0
+
+
+class World:
+    """Stores, a clock and a placer over them."""
+
+    def __init__(self, devices: int = 4) -> None:
+        self.now = 0.0
+        self.version = 0
+        self.woken: list[str] = []
+        self.nodes: Store[NodeRecord] = Store()
+        self.pods: Store[OwnPod | ForeignPod] = Store()
+        self.placer = Placer(
+            nodes=self.nodes,
+            pods=self.pods,
+            pods_known=lambda: True,
+            pods_of=self._pods_of,
+            wake=lambda woken: self.woken.append(woken.name),
+            hold_seconds=HOLD,
+            metrics=Metrics(),
+            clock=lambda: self.now,
+        )
+        self.set_node(node(devices=devices))
+
+    def set_node(self, record: NodeRecord) -> None:
+        self.version += 1
+        self.nodes.feed(("", record.name), record, self.version)
+        self.placer.capacity_changed()
+
+    def put(self, name: str, pod: OwnPod | ForeignPod | None) -> None:
+        """A pod appears, changes or goes."""
+        self.version += 1
+        if isinstance(pod, OwnPod):
+            pod = replace(pod, resource_version=self.version)
+        self.pods.feed(("team", name), pod, self.version)
+        self.placer.capacity_changed()
+
+    async def fits(self, name: str, **more: object) -> bool:
+        """Whether a gang is granted its devices."""
+        decision = await self.placer.decide(key(name), ask(f"{name}-uid", **more))  # type: ignore[arg-type]
+        return decision.grant is not None
+
+    async def woken_by_now(self, *names: str) -> None:
+        await until(lambda: self.woken == list(names), f"{', '.join(names)} to be woken")
+
+    def _pods_of(self, _: Key, uid: str) -> Sequence[OwnPod]:
+        return [pod for pod in self.pods.by_owner(uid) if isinstance(pod, OwnPod)]
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """A node with 4 free devices, and the placer's own task running."""
+    made = World()
+    task = asyncio.create_task(made.placer.run())
+    yield made
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_devices_are_not_given_twice_before_pods_show(world: World) -> None:
+    assert await world.fits("first", pods=3)
+    assert not await world.fits("second", pods=2)
+    assert await world.fits("third", pods=1)
+
+
+async def test_many_askers_at_once_share_what_there_is(world: World) -> None:
+    """Each of 10 wants 1 of 4: exactly 4 get one."""
+    answers = await asyncio.gather(*(world.fits(f"run-{number}") for number in range(10)))
+    assert sum(answers) == 4
+
+
+async def test_a_bound_pod_counts_once(world: World) -> None:
+    """When its pod shows a node the reservation is over: pod and reservation together would count twice."""
+    assert await world.fits("first", pods=2)
+    world.put("first-a1-0", own_pod("first-uid", rank=0, node="node-a"))
+    world.put("first-a1-1", own_pod("first-uid", rank=1, node="node-a"))
+    assert await world.fits("second", pods=2)
+    assert not await world.fits("third")
+
+
+async def test_a_half_bound_gang_keeps_the_rest_reserved(world: World) -> None:
+    assert await world.fits("first", pods=3)
+    world.put("first-a1-0", own_pod("first-uid", node="node-a"))
+    assert not await world.fits("second", pods=2)
+    assert await world.fits("third", pods=1)
+
+
+async def test_a_reservation_ends_with_its_terminal_pods(world: World) -> None:
+    """A pod that the kubelet refused at once never holds devices."""
+    assert await world.fits("first", pods=4)
+    for rank in range(4):
+        world.put(f"first-a1-{rank}", own_pod("first-uid", rank=rank, phase="Failed"))
+    assert await world.fits("second", pods=4)
+
+
+async def test_a_reservation_ends_with_time(world: World) -> None:
+    """Should everything else fail, devices are not lost for ever."""
+    assert await world.fits("first", pods=4)
+    world.now = HOLD - 1
+    assert not await world.fits("second")
+    world.now = HOLD
+    assert await world.fits("second")
+
+
+async def test_released_devices_go_to_the_next(world: World) -> None:
+    assert await world.fits("first", pods=4)
+    assert not await world.fits("second", pods=4)
+    world.placer.release("first-uid")
+    await world.woken_by_now("second")
+    assert await world.fits("second", pods=4)
+
+
+async def test_a_gang_that_asks_again_is_not_in_its_own_way(world: World) -> None:
+    """Its intent was refused since the object changed meanwhile: the new answer replaces the old one."""
+    assert await world.fits("first", pods=4)
+    assert await world.fits("first", pods=4)
+    assert not await world.fits("second")
+
+
+async def test_a_gang_that_asks_for_less_gives_the_rest_back(world: World) -> None:
+    assert await world.fits("first", pods=4)
+    assert await world.fits("first", pods=1)
+    assert await world.fits("second", pods=3)
+
+
+async def test_restored_reservations_hold_and_know_bound_pods(world: World) -> None:
+    """After a restart: the decision stands in status, one of its two pods is bound already."""
+    granted = Grant("main", ask(pods=2).candidates[0].options[0], 2)
+    world.put("hello-a1-0", own_pod(node="node-a"))
+    world.placer.restore(key(), "hello-uid", 1, [granted])
+    assert not await world.fits("second", pods=3)
+    assert await world.fits("third", pods=2)
+
+
+async def test_capacity_serves_those_that_wait_and_keeps_it_for_them(world: World) -> None:
+    """Between the grant and the owner's next pass nobody else gets the devices."""
+    world.put("holder", foreign("holder", 4))
+    assert not await world.fits("waiting", pods=4)
+    world.put("holder", None)
+    await world.woken_by_now("waiting")
+    assert not await world.fits("newcomer")
+    assert await world.fits("waiting", pods=4)
+
+
+async def test_of_two_that_wait_the_older_is_served(world: World) -> None:
+    world.put("holder", foreign("holder", 4))
+    assert not await world.fits("young", pods=4, age=10)
+    assert not await world.fits("old", pods=4, age=20)
+    world.put("holder", None)
+    await world.woken_by_now("old")
+    assert not await world.fits("young", pods=4, age=10)
+    assert await world.fits("old", pods=4, age=20)
+
+
+async def test_a_newcomer_does_not_overtake_one_whose_devices_just_came(world: World) -> None:
+    """Capacity is looked at for those that wait first, even when the newcomer's pass runs before the placer's task."""
+    world.put("holder", foreign("holder", 4))
+    assert not await world.fits("old", pods=4, age=20)
+    world.put("holder", None)
+    assert not await world.fits("newcomer")
+    assert await world.fits("old", pods=4, age=20)
+
+
+async def test_a_grant_kept_for_another_spec_is_not_used(world: World) -> None:
+    """The spec was edited between being served and asking again: the new spec is decided anew."""
+    world.put("holder", foreign("holder", 4))
+    assert not await world.fits("edited", pods=2)
+    world.put("holder", None)
+    await world.woken_by_now("edited")
+    decision = await world.placer.decide(key("edited"), ask("edited-uid", pods=4))
+    assert decision.grant is not None
+    assert decision.grant.pods == 4
+    assert not await world.fits("second")
+
+
+async def test_who_withdraws_is_not_served(world: World) -> None:
+    """A suspended run does not take devices when they come."""
+    world.put("holder", foreign("holder", 4))
+    assert not await world.fits("asleep", pods=4, age=20)
+    assert not await world.fits("awake", pods=4)
+    world.placer.withdraw("asleep-uid")
+    world.put("holder", None)
+    await world.woken_by_now("awake")
+    assert await world.fits("awake", pods=4)
+
+
+async def test_one_that_waits_learns_when_its_reason_changes(world: World) -> None:
+    """Its status would go on telling of devices that are not the problem any more."""
+    empty = replace(ask("lost-uid", pods=4), candidates=(replace(ask().candidates[0], options=()),))
+    assert (await world.placer.decide(key("lost"), empty)).grant is None
+    world.set_node(node(devices=5))
+    world.put("holder", foreign("holder", 5))
+    assert not await world.fits("full", pods=5)
+    world.set_node(node("node-b", devices=5))
+    await world.woken_by_now("full")
+
+
+async def test_replicas_get_a_part_and_wait_for_the_rest(world: World) -> None:
+    """A service takes what there is; more devices wake it, and only the new part is granted."""
+    first = await world.placer.decide(key("chat"), ask("chat-uid", pods=6, replicas=6))
+    assert [grant.pods for grant in first.grants] == [4]
+    world.set_node(node("node-b", devices=2))
+    await world.woken_by_now("chat")
+    again = replace(ask("chat-uid", pods=2, replicas=2), standing=first.grants)
+    second = await world.placer.decide(key("chat"), again)
+    assert [grant.pods for grant in second.grants] == [2]
+    assert not await world.fits("second")

@@ -4,11 +4,15 @@ Tests that share nothing can run side by side. The resource is patched into stat
 plugin; the kubelet keeps it and the scheduler counts it.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from devcluster import kube
+from devcluster import kube, paths
+from devcluster.shell import DevclusterError
+from devcluster.volumes import shared_claim
 from tests.support.api import Api, ApiFailureError, Object
 
 T = TypeVar("T")
@@ -28,6 +32,7 @@ class Scene:
         self._log = log
         self._nodes: list[str] = []
         self._profiles: list[str] = []
+        self._claims: list[str] = []
         api.create("/api/v1/namespaces", {"metadata": {"name": name}})
 
     # The stage
@@ -64,9 +69,17 @@ class Scene:
         self._profiles.append(name)
         return name
 
+    def claim(self, name: str) -> None:
+        """A bound ReadWriteMany claim; its files are below `devcluster.paths.shared_dir()`."""
+        shared_claim(self.name, name)
+        self._claims.append(name)
+
     def close(self) -> None:
         """Take everything away; the namespace's content is the garbage collector's."""
         self.api.delete(f"/api/v1/namespaces/{self.name}")
+        for claim in self._claims:
+            self.api.delete(f"/api/v1/persistentvolumes/shared-{self.name}-{claim}")
+            shutil.rmtree(paths.shared_dir() / self.name, ignore_errors=True)
         for profile in self._profiles:
             self.api.delete(f"{TANDEM}/acceleratorprofiles/{profile}")
         for node in self._nodes:
@@ -132,9 +145,12 @@ class Scene:
         return self.api.create(self.path("pods"), body)
 
     def signal(self, pod: str, signal: str) -> None:
-        """Send a signal to the program of a pod, once it runs."""
+        """Send a signal to the program of a pod, once it runs; returns when it has ended."""
         self.until(lambda: self.phase(pod) == "Running", f"pod {pod} to run")
-        kube.kubectl("exec", "--namespace", self.name, pod, "--", "kill", f"-{signal}", "1")
+        # The container may end before `kill` does, which then looks failed.
+        with suppress(DevclusterError):
+            kube.kubectl("exec", "--namespace", self.name, pod, "--", "kill", f"-{signal}", "1")
+        self.until(lambda: self.phase(pod) != "Running", f"pod {pod} to end")
 
     def phase(self, pod: str) -> str:
         """A pod's phase; empty when there is no such pod."""

@@ -10,7 +10,6 @@ from devcluster.shell import DevclusterError, wait_for
 PLUGIN_LABEL = "devcluster.tandem.dev/device-plugin"
 FOLDER = "/var/lib/devcluster-faults"
 REFUSAL = "devcluster: Allocate fails on purpose"
-CUT_TABLE = "devcluster-cut"
 
 VISIBLE_SECONDS = 60
 """How long a change may take to show in the cluster; on an idle machine it takes seconds."""
@@ -84,22 +83,23 @@ def kubelet_started(node: str) -> None:
 
 def network_cut(node: str) -> None:
     """Drop everything between a node and the world, open connections too; returns when the node is NotReady."""
-    _exec(node, "nft", "-f", "-", stdin=CUT.format(table=CUT_TABLE))
+    _exec(node, "nft", "-f", "-", stdin=CUT)
     _wait_ready(node, ready=False)
 
 
 def network_restored(node: str) -> None:
     """Undo `network_cut`; returns when the node is Ready with its devices."""
-    engine.docker(
-        "exec", "-i", node, "nft", "-f", "-", stdin=f"add table inet {CUT_TABLE}\ndelete table inet {CUT_TABLE}\n"
-    )
+    _exec(node, "nft", "-f", "-", stdin=RESTORE)
     _wait_back(node)
 
 
-CUT = """
-add table inet {table}
-delete table inet {table}
-table inet {table} {{
+# Adding before deleting makes both scripts right whether or not the table is there.
+RESTORE = """
+add table inet devcluster-cut
+delete table inet devcluster-cut
+"""
+CUT = f"""{RESTORE}
+table inet devcluster-cut {{
     chain input {{ type filter hook input priority -300; iifname "eth0" drop; }}
     chain output {{ type filter hook output priority -300; oifname "eth0" drop; }}
     chain forward {{ type filter hook forward priority -300; iifname "eth0" drop; oifname "eth0" drop; }}
@@ -116,14 +116,15 @@ def apiserver_restarted() -> None:
 
 
 def heal() -> None:
-    """Put everything back on every node."""
-    for node in load.worker_names():
-        _exec(node, "systemctl", "start", "kubelet")
-        network_restored(node)
-        kube.kubectl("label", "node", node, f"{PLUGIN_LABEL}-")
+    """Put everything back on every node; what is whole is left alone."""
+    nodes = load.worker_names()
+    for node in nodes:
+        _exec(node, "sh", "-c", "systemctl start kubelet && nft -f -", stdin=RESTORE)
+    kube.kubectl("label", "nodes", "--all", f"{PLUGIN_LABEL}-")
+    for node in nodes:
         if _wanted(node):
             _put(node, {})
-    for node in load.worker_names():
+    for node in nodes:
         _wait_back(node)
 
 

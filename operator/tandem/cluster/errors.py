@@ -6,6 +6,8 @@ from typing import Any
 _TRANSIENT = frozenset({401, 408, 429})
 _OF_THE_OBJECT = frozenset({401, 404, 408, 409, 410, 429})
 """4xx that say something about the moment or the object, not about the request."""
+_NAMESPACE_ENDING = "NamespaceTerminating"
+"""Cause with which every create in a namespace that is being deleted is refused. Source: k8s.io/api/core/v1."""
 
 
 class ApiError(Exception):
@@ -63,8 +65,11 @@ class ApiError(Exception):
 
     @property
     def refused(self) -> bool:
-        """The same request will be refused again (400, 403, 422 ...)."""
-        return 300 <= self.status < 500 and self.status not in _OF_THE_OBJECT
+        """The same request will be refused again (400, 403, 422 ...).
+
+        Not so in a namespace that is being deleted: who asks is about to go as well, and nobody need be told.
+        """
+        return 300 <= self.status < 500 and self.status not in _OF_THE_OBJECT and self.reason != _NAMESPACE_ENDING
 
 
 def from_status(status: dict[str, Any], code: int = 0, retry_after: float | None = None) -> ApiError:
@@ -75,10 +80,16 @@ def from_status(status: dict[str, Any], code: int = 0, retry_after: float | None
     number = status.get("code")
     return ApiError(
         number if isinstance(number, int) and number > 0 else code or 500,
-        str(status.get("reason") or "Unknown"),
+        _NAMESPACE_ENDING if _NAMESPACE_ENDING in _causes(details) else str(status.get("reason") or "Unknown"),
         str(status.get("message") or "no message"),
         retry_after,
     )
+
+
+def _causes(details: Any) -> set[str]:
+    """Reasons of a Status's causes."""
+    causes = details.get("causes") if isinstance(details, dict) else None
+    return {str(one.get("reason")) for one in causes or () if isinstance(one, dict)}
 
 
 def from_response(code: int, phrase: str, body: bytes, retry_after: str | None) -> ApiError:

@@ -257,12 +257,6 @@ def _unschedulable(condition: Mapping[str, Any] | None) -> str:
     return str(_shared(ending.cut(condition.get("message"))))
 
 
-def _replica_failure(status: Raw) -> str:
-    """Why the ReplicaSet may not make its pods: the API server's words, from condition ReplicaFailure."""
-    conditions = (one for one in status.get("conditions") or () if one["type"] == "ReplicaFailure")
-    return str(_shared(next((ending.cut(one.get("message")) for one in conditions if _holds(one)), "")))
-
-
 @lru_cache(maxsize=4096)
 def _moment(text: str | None) -> datetime | None:
     return clock.parse(text) if text else None

@@ -74,7 +74,7 @@ def room(state: Snapshot, used: Mapping[tuple[str, str], int], option: Option) -
 def eligible(node: NodeRecord, option: Option) -> bool:
     """Whether the scheduler could bind pods of `option` to this node, devices aside."""
     spec = option.profile.spec
-    wanted = {**spec.node_selector, **option.node_selector}
+    wanted = {**option.node_selector, **spec.node_selector}
     if spec.architecture is not None:
         wanted[ARCH_LABEL] = spec.architecture
     return (

@@ -93,7 +93,8 @@ def _allowed(ask: Ask, candidate: Candidate, rejected: list[Rejection]) -> list[
         return []
     allowed = []
     for option in candidate.options:
-        illegal = rejection.illegal_count(candidate.variant, option, distributed=ask.distributed)
+        distributed = ask.replicas is None and option.pods > 1
+        illegal = rejection.illegal_count(candidate.variant, option, distributed=distributed)
         if illegal is None:
             allowed.append(option)
         else:

@@ -54,8 +54,6 @@ class Ask:
     candidates: tuple[Candidate, ...]
     replicas: int | None = None
     """Replicas wanted in addition; None for a gang."""
-    distributed: bool = False
-    """Several pods work together, so that the profile's `distributed` counts apply."""
     standing: tuple["Grant", ...] = ()
     """What earlier decisions gave it and status records; whatever else was granted came to nothing."""
 

@@ -46,7 +46,6 @@ def ask(view: RunView) -> Ask:
             candidates.candidate(variant, variant.matching(view.profiles), holds, view.now, pods=variant.pods)
             for variant in view.variants
         ),
-        distributed=any(variant.pods > 1 for variant in view.variants),
     )
 
 

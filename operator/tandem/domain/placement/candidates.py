@@ -14,6 +14,8 @@ from tandem.domain.timing import Timing
 from tandem.domain.variants import Variant
 
 REJECTED_LIMIT = 16
+HOLD_OFF_LIMIT = 8
+"""As many as a spec has variants; those of variants that were renamed away must not pile up."""
 
 
 def option(variant: Variant, profile: AcceleratorProfile, pods: int) -> Option:
@@ -65,7 +67,8 @@ def hold_off(
     others = [hold for hold in holds if hold.variant != variant]
     count = 1 + next((hold.count for hold in holds if hold.variant == variant), 0)
     pause = min(timing.max_backoff, timing.hold_off * 2 ** min(count - 1, 16)) * (1 + jitter / 4)
-    return [*others, HoldOff(variant=variant, until=clock.after(now, pause), count=count, message=clip(message))]
+    refused = HoldOff(variant=variant, until=clock.after(now, pause), count=count, message=clip(message))
+    return [*others, refused][-HOLD_OFF_LIMIT:]
 
 
 def rejected_status(rejections: Iterable[Rejection]) -> RejectedList:

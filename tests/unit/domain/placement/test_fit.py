@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tandem.api.pod_template import Toleration
-from tandem.domain.observed import ForeignPod, NodeRecord
+from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod
 from tandem.domain.placement.fit import eligible, room, snapshot
 from tests.unit.domain.builders import GPU, GPUS, NPU, NPUS, foreign, node, option, pod, profile, taint
 
@@ -77,7 +77,7 @@ def test_nodes_of_another_architecture_do_not_count(architecture: str | None, fi
 
 
 def test_pods_hold_devices_until_their_containers_have_ended() -> None:
-    pods = [
+    pods: list[OwnPod | ForeignPod] = [
         foreign(devices=1),
         foreign(node_name=None, devices=8),
         foreign(devices=2, terminal=True),

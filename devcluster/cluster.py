@@ -12,7 +12,6 @@ TOOLS = "tandem-dev/tools:dev"
 PLUGIN = "tandem-dev/device-plugin:dev"
 MANIFESTS = paths.SOURCE / "manifests"
 NODES = 5
-DEVICES_PER_WORKER = 8
 
 
 def up() -> None:
@@ -25,9 +24,6 @@ def up() -> None:
     load.load(_build_tools(), _build_plugin())
     _install_plugin()
     volumes.shared_claim("default", "models")
-    kube.kubectl(
-        "--namespace=devcluster", "rollout", "status", "daemonset/device-plugin", "--timeout=120s", timeout=130
-    )
     wait_for("every node Ready with its devices", _all_there, seconds=120)
     say(f"the cluster is up: export KUBECONFIG={paths.kubeconfig()} PATH={paths.bin_dir()}:$PATH")
 
@@ -103,15 +99,35 @@ def _build_plugin() -> str:
 
 
 def _install_plugin() -> None:
-    text = (MANIFESTS / "device-plugin.yaml").read_text()
     # The tag stays, so the image's id in the template is what rolls the plugin when its code changes.
-    kube.apply(*yaml.safe_load_all(text.replace("IMAGE_ID", images.image_id(PLUGIN) or "")))
+    kube.apply(*plugin_manifests(images.image_id(PLUGIN) or ""))
+    rollout = ("rollout", "status", "daemonset/device-plugin", "--timeout=120s")
+    kube.kubectl("--namespace=devcluster", *rollout, timeout=130)
+
+
+def plugin_manifests(image_id: str = "") -> list[kube.Object]:
+    """The objects that install the device plugin, its configuration among them."""
+    return list(yaml.safe_load_all((MANIFESTS / "device-plugin.yaml").read_text().replace("IMAGE_ID", image_id)))
+
+
+def device_entries() -> list[kube.Object]:
+    """The plugin's configuration: an entry {nodeSelector, resource, count, id, env} for each kind of device."""
+    (config_map,) = [found for found in plugin_manifests() if found["kind"] == "ConfigMap"]
+    entries: list[kube.Object] = yaml.safe_load(config_map["data"]["devices.yaml"])["devices"]
+    return entries
 
 
 def _all_there() -> bool:
+    """Whether every node is Ready with the devices that its labels give it, and names are served."""
     nodes = kube.items("nodes")
-    counts = [sum(kube.devices(node).values()) for node in nodes if "node-role" not in str(node["metadata"]["labels"])]
-    whole = len(nodes) == NODES and all(map(kube.is_ready, nodes)) and counts == [DEVICES_PER_WORKER] * (NODES - 1)
+    missing = [
+        entry
+        for node in nodes
+        for entry in device_entries()
+        if entry["nodeSelector"].items() <= node["metadata"]["labels"].items()
+        and kube.devices(node).get(entry["resource"]) != entry["count"]
+    ]
+    whole = len(nodes) == NODES and all(map(kube.is_ready, nodes)) and not missing
     return whole and _deployment_ready("kube-system", "coredns")
 
 
@@ -145,13 +161,15 @@ def status() -> str:
         return "engine up, no cluster; `python -m devcluster up` makes it"
     if not kube.answers():
         return "the nodes run but the API server does not answer; `python -m devcluster fault heal`, then `up`"
-    lines = [f"{'NODE':<22}{'READY':<7}DEVICES (free of faults/all)"]
+    resources = {entry["resource"] for entry in device_entries()}
+    lines = [f"{'NODE':<22}{'READY':<7}HEALTHY DEVICES"]
     for node in kube.items("nodes"):
         healthy, every = kube.devices(node), kube.devices(node, "capacity")
-        told = ", ".join(f"{name} {healthy.get(name, 0)}/{count}" for name, count in every.items())
-        lines.append(f"{node['metadata']['name']:<22}{'yes' if kube.is_ready(node) else 'no':<7}{told or '-'}")
-    ailing = [
-        pod for pod in kube.items("pods", "--all-namespaces") if pod["status"].get("phase") in ("Pending", "Failed")
-    ]
-    lines += [f"pod {p['metadata']['namespace']}/{p['metadata']['name']}: {p['status']['phase']}" for p in ailing]
+        told = [f"{name} {healthy.get(name, 0)}/{count}" for name, count in every.items() if name in resources]
+        ready = "yes" if kube.is_ready(node) else "no"
+        lines.append(f"{node['metadata']['name']:<22}{ready:<7}{', '.join(told) or '-'}")
+    for namespace in ("kube-system", "devcluster"):
+        for pod in kube.items("pods", f"--namespace={namespace}"):
+            if pod["status"].get("phase") != "Running":
+                lines.append(f"pod {namespace}/{pod['metadata']['name']}: {pod['status'].get('phase')}")
     return "\n".join(lines)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-import yaml
 
 from devcluster import cluster
 from devcluster.plugin.devices import DeviceSet, Faults, of_node
@@ -15,9 +14,7 @@ ASCEND = {"accelerator": "huawei-Ascend910"}
 @pytest.fixture(scope="module")
 def entries() -> list[dict[str, Any]]:
     """The configuration as it is installed."""
-    documents = yaml.safe_load_all((cluster.MANIFESTS / "device-plugin.yaml").read_text())
-    (config,) = [document for document in documents if document["kind"] == "ConfigMap"]
-    return yaml.safe_load(config["data"]["devices.yaml"])["devices"]
+    return cluster.device_entries()
 
 
 def test_nvidia_ids_are_stable_uuids_that_differ_between_nodes(entries: list[dict[str, Any]]) -> None:

@@ -20,7 +20,8 @@ RUN touch /src/README.md \
 
 FROM python
 COPY --from=build /opt/tandem /opt/tandem
-ENV PATH=/opt/tandem/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# kopf asks for the user's name, and the uid, which the cluster may change, has none in /etc/passwd.
+ENV LOGNAME=tandem PATH=/opt/tandem/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 ENTRYPOINT ["tandem"]
 CMD ["run"]

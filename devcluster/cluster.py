@@ -6,7 +6,7 @@ import shutil
 import yaml
 
 from devcluster import audit, config, engine, gobuild, images, kube, load, nodeimage, paths, volumes
-from devcluster.shell import DevclusterError, content_key, run, say, step, wait_for
+from devcluster.shell import DevclusterError, content_key, only_one, run, say, step, wait_for
 
 TOOLS = "tandem-dev/tools:dev"
 PLUGIN = "tandem-dev/device-plugin:dev"
@@ -17,6 +17,11 @@ NODES = 5
 def up() -> None:
     """Have the whole cluster: engine, programs, images, nodes, devices, the claim `models`. A second call takes seconds."""
     engine.ensure()
+    with only_one(paths.lock("cluster")):
+        _up()
+
+
+def _up() -> None:
     gobuild.link_host_programs()
     if not _is_whole():
         _create()
@@ -24,7 +29,9 @@ def up() -> None:
     load.load(_build_tools(), _build_plugin())
     _install_plugin()
     volumes.shared_claim("default", "models")
-    wait_for("every node Ready with its devices", _all_there, seconds=120)
+    wait_for(
+        "every node Ready with its devices (after a fault: python -m devcluster fault heal)", _all_there, seconds=120
+    )
     say(f"the cluster is up: export KUBECONFIG={paths.kubeconfig()} PATH={paths.bin_dir()}:$PATH")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from devcluster import paths
 from devcluster.bounded_runc import missing_capabilities
-from devcluster.shell import DevclusterError, run, say, step, succeeds, wait_for
+from devcluster.shell import DevclusterError, only_one, run, say, step, succeeds, wait_for
 
 PACKAGES = ("docker.io", "debootstrap", "iptables", "ca-certificates", "procps", "kmod")
 CGROUP_PARENT = "/tandem-devcluster"
@@ -59,23 +59,33 @@ def ensure() -> None:
         return
     if (host := os.environ.get("DOCKER_HOST", own_host())) != own_host():
         raise DevclusterError(f"DOCKER_HOST={host} does not answer: start that engine or unset it")
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
+    if not may_install():
         raise DevclusterError(
             "no Docker engine answers. Start Docker (any engine from 20.10 on), or run this as root on Debian or Ubuntu, "
             "where an engine is installed and started by itself"
         )
-    install()
-    start()
+    with only_one(paths.lock("engine")):
+        if not answers():
+            install(*PACKAGES)
+            start()
 
 
-def install() -> None:
-    """Install the engine's packages where they are missing, without letting a package start its own service."""
-    wanted = list(PACKAGES)
-    if shutil.which("dockerd"):
-        wanted.remove("docker.io")
-    absent = [name for name in wanted if not succeeds("dpkg", "-s", name)]
+def may_install() -> bool:
+    """Whether Debian packages can be installed from here."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def install(*packages: str) -> None:
+    """Install Debian packages where they are missing, without letting one start its own service.
+
+    Raises DevclusterError with what to install where apt is not there or not allowed.
+    """
+    installed = {"docker.io"} if shutil.which("dockerd") else set()
+    absent = [name for name in packages if name not in installed and not succeeds("dpkg", "-s", name)]
     if not absent:
         return
+    if not may_install():
+        raise DevclusterError(f"install {', '.join(absent)}, or run this as root on Debian or Ubuntu")
     with step(f"installing {' '.join(absent)}"), _services_stay_off():
         run("apt-get", "update", "-qq")
         # From Debian 13 on the client is a package of its own.
@@ -131,6 +141,8 @@ def _dockerd() -> list[str]:
         f"--pidfile={state / 'dockerd.pid'}",
         f"--cgroup-parent={CGROUP_PARENT}",
         "--bridge=none",
+        # systemd's driver would want slices, and leave the groups to the machine's systemd.
+        "--exec-opt=native.cgroupdriver=cgroupfs",
     ]
     lacking = missing_capabilities(Path("/proc/self/status").read_text())
     if "CAP_SYS_RESOURCE" in lacking:
@@ -208,6 +220,14 @@ def _remove_exec_root() -> None:
 
 def _remove_cgroups() -> None:
     """Empty control groups stay behind where systemd is not the one to make them; the innermost goes first."""
-    for root in Path("/sys/fs/cgroup").glob(f"**{CGROUP_PARENT}"):
-        for folder, _, _ in os.walk(root, topdown=False):
-            Path(folder).rmdir()
+
+    def removed() -> bool:
+        try:
+            for root in Path("/sys/fs/cgroup").glob(f"**{CGROUP_PARENT}"):
+                for folder, _, _ in os.walk(root, topdown=False):
+                    Path(folder).rmdir()
+        except OSError as error:
+            raise DevclusterError(f"{error}: a process is still in it") from error
+        return True
+
+    wait_for("the containers' control groups are empty", removed, seconds=30)

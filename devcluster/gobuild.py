@@ -11,7 +11,7 @@ from pathlib import Path
 
 from devcluster import paths, versions
 from devcluster.images import architecture
-from devcluster.shell import DevclusterError, content_key, run, step
+from devcluster.shell import DevclusterError, content_key, only_one, run, step
 
 _CONTAINERD = "github.com/containerd/containerd/v2/cmd"
 _MINOR = versions.KUBERNETES.split(".")[1]
@@ -66,14 +66,20 @@ def ensure(module: Module) -> Path:
     source = paths.SOURCE / "go" / module.name
     key = content_key(source, json.dumps([module.programs, module.variables], default=dict), architecture())
     folder = paths.cache_dir() / "go" / f"{module.name}-{key}"
-    if not folder.exists():
-        draft = folder.with_suffix(".draft")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        with step(f"building {', '.join(module.programs)}"):
-            _build(module, source, draft)
-        draft.rename(folder)
+    with only_one(paths.lock(f"go-{module.name}")):
+        if not folder.exists():
+            _build_once(module, source, folder)
     return folder
+
+
+def _build_once(module: Module, source: Path, folder: Path) -> None:
+    """Build into a draft that takes the folder's name when all is there."""
+    draft = folder.with_suffix(".draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    with step(f"building {', '.join(module.programs)}"):
+        _build(module, source, draft)
+    draft.rename(folder)
 
 
 def _build(module: Module, source: Path, target: Path) -> None:

@@ -1,5 +1,6 @@
 """Docker images without an image registry: a Debian base, and builds that are skipped while their inputs stay the same."""
 
+import os
 import platform
 import shutil
 import tempfile
@@ -7,8 +8,8 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from devcluster import engine, versions
-from devcluster.shell import DevclusterError, content_key, run, step, succeeds
+from devcluster import engine, paths, versions
+from devcluster.shell import DevclusterError, content_key, only_one, run, step, succeeds
 
 BASE = f"tandem-dev/debian:{versions.DEBIAN}"
 PUBLIC_BASE = f"debian:{versions.DEBIAN}-slim"
@@ -50,6 +51,11 @@ def ensure_base() -> str:
     It carries this machine's certificates and pip settings, so that Debian's and Python's package registries are reached
     from within a build as they are from here. With a registry it stands on the public image, else on debootstrap's.
     """
+    with only_one(paths.lock("base-image")):
+        return _ensure_base()
+
+
+def _ensure_base() -> str:
     public = registry_answers()
     trust = [path for path in (CERTIFICATES, PIP_SETTINGS) if path.exists()]
     key = content_key(PUBLIC_BASE if public else _debootstrap_key(), *trust)
@@ -78,6 +84,9 @@ def _debootstrapped() -> str:
     """The name of an image with a minimal Debian, made from Debian's packages where it is missing."""
     if is_current(BOOTSTRAPPED, _debootstrap_key()):
         return BOOTSTRAPPED
+    engine.install("debootstrap")
+    if os.geteuid() != 0:
+        raise DevclusterError(f"no image registry answers, and only root can make {BOOTSTRAPPED}: run this as root")
     label = f"LABEL {KEY_LABEL}={_debootstrap_key()}"
     with step(f"making {BOOTSTRAPPED} with debootstrap"), tempfile.TemporaryDirectory(prefix="tandem-base-") as folder:
         root = Path(folder)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from devcluster import config, engine, images, paths
-from devcluster.shell import DevclusterError, step
+from devcluster.shell import DevclusterError, only_one, step
 
 LABEL = "tandem.dev/image-id"
 """What containerd's record of an image carries after a load: the id that the engine gives the same image."""
@@ -23,7 +23,7 @@ def load(*names: str) -> None:
             raise DevclusterError(f"no local image {name}: build it, or `docker pull` it, then load it again")
         missing = [node for node in worker_names() if not _has(node, name, image)]
         if missing:
-            with step(f"loading {name} into {len(missing)} nodes"):
+            with only_one(paths.lock("load")), step(f"loading {name} into {len(missing)} nodes"):
                 archive = _saved(name, image)
                 with ThreadPoolExecutor() as pool:
                     list(pool.map(partial(_import, archive.name, name, image), missing))

@@ -25,6 +25,11 @@ def state_dir() -> Path:
     return made(cache_dir() / "state")
 
 
+def lock(name: str) -> Path:
+    """The file by which processes take turns at something."""
+    return made(cache_dir() / "locks") / name
+
+
 def bin_dir() -> Path:
     """The folder with kubectl, helm, kind and the other programs built for the cluster."""
     return made(cache_dir() / "bin")

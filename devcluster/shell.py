@@ -1,5 +1,6 @@
 """Commands, progress lines and waiting: what every other module of the devcluster stands on."""
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -91,6 +92,19 @@ def step(text: str) -> Iterator[None]:
     begin = time.monotonic()
     yield
     say(f"{text}: {time.monotonic() - begin:.0f} s")
+
+
+@contextmanager
+def only_one(lock: Path) -> Iterator[None]:
+    """Hold a lock file against other processes: two that build or load the same thing take turns."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another devcluster command (lock {lock})")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def content_key(*parts: str | bytes | Path) -> str:

@@ -1,0 +1,204 @@
+"""The bounds of fields: the last value that is taken, the first that is refused, and the server's words."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.api.server import WORK, Refusal, Server, smallest
+
+pytestmark = pytest.mark.cluster
+
+RUN, SERVICE, PROFILE = ("TrainingRun",), ("InferenceService",), ("AcceleratorProfile",)
+EVERY = (*WORK, *PROFILE)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """`field` is a path below spec, `[0]` in it is the first item of a list; the values stand there."""
+
+    kinds: tuple[str, ...]
+    field: str
+    taken: Any
+    refused: Any
+    message: str
+    at: str = ""
+    """Where below `field` the refusal points, e.g. a key."""
+
+
+def changes(field: str, value: Any) -> dict[str, Any]:
+    """The change to a smallest spec that puts `value` at `field`, with what stands around it."""
+    head, _, rest = field.partition(".")
+    name = head.removesuffix("[0]")
+    inner = (NEEDED.get(name, {}) | changes(rest, value)) if rest else value
+    placed = {name: [inner] if head.endswith("[0]") else inner}
+    return {"accelerator": None, **placed} if name in ("variants", "acceleratorSelector") else placed
+
+
+NEEDED = {
+    "variants": {"name": "a", "accelerator": "x", "image": "i", "devicesPerPod": 1},
+    "env": {"name": "A"},
+    "containers": {"name": "main"},
+    "volumeMounts": {"name": "v", "mountPath": "/v"},
+    "volumes": {"name": "v"},
+    "configMap": {"name": "c"},
+    "claim": {"name": "c"},
+    "allocation": {"type": "ExtendedResource"},
+}
+"""Required fields around a tested one."""
+
+
+def least(bound: int) -> str:
+    return f"should be greater than or equal to {bound}"
+
+
+def most(bound: int) -> str:
+    return f"should be less than or equal to {bound}"
+
+
+def too_many(bound: int) -> str:
+    return f"Too many: {bound + 1}: must have at most {bound} items"
+
+
+def too_long(bound: int) -> str:
+    return f"Too long: may not be more than {bound} bytes"
+
+
+def mapping(size: int, value: str = "1") -> dict[str, str]:
+    return {f"k{number}": value for number in range(size)}
+
+
+def named(size: int, **fields: Any) -> list[dict[str, Any]]:
+    return [{"name": f"n{number}", **fields} for number in range(size)]
+
+
+def mounts(size: int) -> list[dict[str, str]]:
+    return [{"name": "v", "mountPath": f"/{number}"} for number in range(size)]
+
+
+VARIANT = {"accelerator": "x", "image": "i", "devicesPerPod": 1}
+LABEL = r"should match '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'"
+SUBDOMAIN = r"should match '^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$'"
+QUANTITY = r"should match '^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$'"
+SUB_PATH = r"should match '^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$'"
+EMPTY: dict[str, Any] = {"emptyDir": {}}
+SECOND = "[1]"
+POD = "template.spec"
+MAIN = "template.spec.containers[0]"
+
+BOUNDS = [
+    Bound(RUN, "pods", 1, 0, least(1)),
+    Bound(RUN, "pods", 5000, 5001, most(5000)),
+    Bound(RUN, "variants[0].pods", 1, 0, least(1)),
+    Bound(RUN, "launcher", "Plain", "Horovod", 'Unsupported value: "Horovod": supported values: "Torchrun", "Plain"'),
+    Bound(RUN, "suspend", True, "yes", 'must be of type boolean: "string"'),
+    Bound(RUN, "checkpoint", {"claim": {"name": "c"}}, {}, "Required value", ".claim"),
+    Bound(RUN, "checkpoint.claim.path", "a/b", "/a", SUB_PATH),
+    Bound(RUN, "checkpoint.claim.path", "a" * 256, "a" * 257, too_long(256)),
+    Bound(RUN, "checkpoint.claim.name", "c-1", "C", SUBDOMAIN),
+    Bound(SERVICE, "replicas", 0, -1, least(0)),
+    Bound(SERVICE, "replicas", 1000, 1001, most(1000)),
+    Bound(SERVICE, "port", 1, 0, least(1)),
+    Bound(SERVICE, "port", 65535, 65536, most(65535)),
+    Bound(SERVICE, "variants[0].minReplicas", 0, -1, least(0)),
+    Bound(SERVICE, "variants[0].maxReplicas", 1000, 1001, most(1000)),
+    Bound(SERVICE, "startup.timeoutSeconds", 10, 9, least(10)),
+    Bound(SERVICE, "startup.timeoutSeconds", 86400, 86401, most(86400)),
+    Bound(SERVICE, "startup.path", "/health", "health", "should match '^/[A-Za-z0-9_./~-]*$'"),
+    Bound(SERVICE, "drain.seconds", 0, -1, least(0)),
+    Bound(SERVICE, "drain.seconds", 3600, 3601, most(3600)),
+    Bound(SERVICE, "model", {"claim": {"name": "c"}}, {}, "Required value", ".claim"),
+    Bound(WORK, "devicesPerPod", 1, 0, least(1)),
+    Bound(WORK, "devicesPerPod", 64, 65, most(64)),
+    Bound(WORK, "devicesPerPod", 1, "1", 'must be of type integer: "string"'),
+    Bound(WORK, "accelerator", "a.b-1", "A", SUBDOMAIN),
+    Bound(WORK, "accelerator", "a" * 253, "a" * 254, too_long(253)),
+    Bound(WORK, "acceleratorSelector.matchLabels", mapping(1), {}, "should have at least 1 properties"),
+    Bound(WORK, "acceleratorSelector.matchLabels", mapping(16), mapping(17), too_many(16)),
+    Bound(WORK, "acceleratorSelector.matchLabels", {"a": "b" * 63}, {"a": "b" * 64}, too_long(63), ".a"),
+    Bound(WORK, "image", "i", "", "should be at least 1 chars long"),
+    Bound(WORK, "image", "i" * 512, "i" * 513, too_long(512)),
+    Bound(WORK, "command", ["x"] * 128, ["x"] * 129, too_many(128)),
+    Bound(WORK, "args", ["x"] * 128, ["x"] * 129, too_many(128)),
+    Bound(WORK, "args[0]", "x" * 4096, "x" * 4097, too_long(4096)),
+    Bound(WORK, "env", named(128), named(129), too_many(128)),
+    Bound(WORK, "env", named(2), [*named(1), *named(1)], 'Duplicate value: {"name":"n0"}', SECOND),
+    Bound(EVERY, "env[0].name", "A.b-c_1", "1A", "should match '^[A-Za-z_][A-Za-z0-9_.-]*$'"),
+    Bound(EVERY, "env[0].value", "x" * 4096, "x" * 4097, too_long(4096)),
+    Bound(EVERY, "env[0].valueFrom.configMapKeyRef", {"name": "c", "key": "k"}, {"name": "c"}, "Required value", ".key"),
+    Bound(WORK, "resources.requests", mapping(8), mapping(9), too_many(8)),
+    Bound(WORK, "resources.limits", mapping(8), mapping(9), too_many(8)),
+    Bound(WORK, "resources.requests", {"cpu": 4}, {"cpu": -1}, least(0), ".cpu"),
+    Bound(WORK, "resources.requests", {"cpu": "500m"}, {"cpu": "half"}, QUANTITY, ".cpu"),
+    Bound(WORK, "resources.requests", {"cpu": "0.5"}, {"cpu": 0.5}, 'must be of type integer,string: "number"', ".cpu"),
+    Bound(WORK, "resources.limits", {"memory": "1Gi"}, {"memory": "1GiB"}, QUANTITY, ".memory"),
+    Bound(WORK, "variants", named(8, **VARIANT), named(9, **VARIANT), too_many(8)),
+    Bound(WORK, "variants", named(1, **VARIANT), [], "should have at least 1 items"),
+    Bound(WORK, "variants", named(2, **VARIANT), named(1, **VARIANT) * 2, 'Duplicate value: {"name":"n0"}', SECOND),
+    Bound(WORK, "variants[0].name", "a-2345678901", "a-23456789012", too_long(12)),
+    Bound(WORK, "variants[0].name", "gpu", "GPU", LABEL),
+    Bound(WORK, "variants[0].devicesPerPod", 64, 65, most(64)),
+    Bound(WORK, f"{POD}.volumes", named(32, **EMPTY), named(33, **EMPTY), too_many(32)),
+    Bound(WORK, f"{POD}.volumes", [{"name": "v", **EMPTY}], [{"name": "V", **EMPTY}], LABEL, "[0].name"),
+    Bound(WORK, f"{POD}.volumes[0].emptyDir.medium", "Memory", "Disk", 'Unsupported value: "Disk"'),
+    Bound(WORK, f"{POD}.volumes[0].emptyDir.sizeLimit", "8Gi", "all", QUANTITY),
+    Bound(WORK, f"{POD}.volumes[0].configMap.defaultMode", 511, 512, most(511)),
+    Bound(WORK, f"{POD}.tolerations", [{}] * 16, [{}] * 17, too_many(16)),
+    Bound(WORK, f"{POD}.tolerations[0].operator", "Exists", "Any", 'Unsupported value: "Any"'),
+    Bound(WORK, f"{POD}.nodeSelector", mapping(16), mapping(17), too_many(16)),
+    Bound(WORK, f"{POD}.securityContext.fsGroup", 0, -1, least(0)),
+    Bound(WORK, f"{MAIN}.volumeMounts", mounts(32), mounts(33), too_many(32)),
+    Bound(WORK, f"{MAIN}.volumeMounts", mounts(2), mounts(1) * 2, 'Duplicate value: {"mountPath":"/0"}', SECOND),
+    Bound(WORK, f"{MAIN}.volumeMounts[0].mountPath", "/data", "data", "should match '^/'"),
+    Bound(WORK, f"{MAIN}.securityContext.runAsUser", 0, -1, least(0)),
+    Bound(PROFILE, "nodeSelector", mapping(1), {}, "should have at least 1 properties"),
+    Bound(PROFILE, "nodeSelector", mapping(16), mapping(17), too_many(16)),
+    Bound(PROFILE, "architecture", "arm64", "s390x", 'Unsupported value: "s390x": supported values: "amd64", "arm64"'),
+    Bound(PROFILE, "allocation.extendedResource.name", "example.com/gpu", "gpu", "should match"),
+    Bound(PROFILE, "counts.perPod", [1, 64], [65], most(64), "[0]"),
+    Bound(PROFILE, "counts.perPod", [1], [], "should have at least 1 items"),
+    Bound(PROFILE, "counts.distributed", [8], [0], least(1), "[0]"),
+    Bound(PROFILE, "ranksPerDevice", 16, 17, most(16)),
+    Bound(PROFILE, "perDevice.memory", "64Gi", "64 Gi", QUANTITY),
+    Bound(PROFILE, "perDevice.shm", 1024, -1, least(0)),
+    Bound(PROFILE, "tolerations", [{}] * 16, [{}] * 17, too_many(16)),
+    Bound(PROFILE, "env", named(64), named(65), too_many(64)),
+    Bound(PROFILE, "forbidEnv", ["A"] * 32, ["A"] * 33, too_many(32)),
+    Bound(PROFILE, "runtimeClassName", "nvidia", "NVIDIA", SUBDOMAIN),
+    Bound(PROFILE, "revision", "r" * 63, "r" * 64, too_long(63)),
+]  # fmt: skip
+
+each_bound = pytest.mark.parametrize(
+    ("bound", "kind"),
+    [
+        pytest.param(bound, kind, id=f"{kind}-{bound.field}-{number}")
+        for number, bound in enumerate(BOUNDS)
+        for kind in bound.kinds
+    ],
+)
+
+
+@each_bound
+def test_a_value_within_the_bound_is_taken(server: Server, bound: Bound, kind: str) -> None:
+    assert server.refusals(smallest(kind, **changes(bound.field, bound.taken))) == []
+
+
+@each_bound
+def test_a_value_beyond_the_bound_is_refused_by_name(server: Server, bound: Bound, kind: str) -> None:
+    refusals = server.refusals(smallest(kind, **changes(bound.field, bound.refused)))
+    # The subresource scale has a check of its own, which repeats the one on replicas.
+    assert {refusal.field.lstrip(".") for refusal in refusals} == {f"spec.{bound.field}{bound.at}"}
+    assert bound.message in refusals[0].message
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_a_spec_is_required(server: Server, kind: str) -> None:
+    item = smallest(kind)
+    del item["spec"]
+    assert server.refusals(item) == [Refusal("spec", "Required value")]
+
+
+@pytest.mark.parametrize("field", ["nodeSelector", "allocation"])
+def test_a_profile_must_say_where_devices_are_and_how_to_ask_for_them(server: Server, field: str) -> None:
+    item = smallest("AcceleratorProfile", **{field: None})
+    assert server.refusals(item) == [Refusal(f"spec.{field}", "Required value")]

@@ -1,0 +1,344 @@
+"""Every CEL rule both ways: what it refuses, with its exact message, and the nearest that it takes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tandem.api.crd import all_crds
+from tests.api.server import WORK, Server, smallest
+
+pytestmark = pytest.mark.cluster
+
+Change = dict[str, Any]
+RUN, SERVICE, PROFILE = ("TrainingRun",), ("InferenceService",), ("AcceleratorProfile",)
+EVERY = (*WORK, *PROFILE)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`refused` and `taken` are changes to the spec of the smallest object; `field` is what the refusal points at."""
+
+    kinds: tuple[str, ...]
+    refused: Change
+    field: str
+    message: str
+    taken: Change
+
+
+def pod(**fields: Any) -> Change:
+    """A template."""
+    return {"template": {"spec": fields}}
+
+
+def main(**fields: Any) -> Change:
+    """A template with a main container."""
+    return pod(containers=[{"name": "main", **fields}])
+
+
+def volume(name: str = "v", **source: Any) -> Change:
+    """A template with a volume."""
+    return pod(volumes=[{"name": name, **source}])
+
+
+def variants(**fields: Any) -> Change:
+    """A list of one variant in place of the inline one; None takes a field out."""
+    variant = {"name": "a", "accelerator": "x", "image": "i", "devicesPerPod": 1, **fields}
+    kept = {name: value for name, value in variant.items() if value is not None}
+    return {"accelerator": None, "image": None, "devicesPerPod": None, "variants": [kept]}
+
+
+def env(**variable: Any) -> Change:
+    """An environment of one variable."""
+    return {"env": [variable]}
+
+
+LABELS = {"matchLabels": {"tandem.dev/stack": "cuda"}}
+KEY = {"name": "map", "key": "k"}
+MODE = "template.spec.containers[0].securityContext"
+
+ONE_CHOICE = "set exactly one of accelerator, acceleratorSelector and variants"
+VARIANT_CHOICE = "a variant sets exactly one of accelerator and acceleratorSelector"
+NO_IMAGE = "no image: set spec.image, or image in every variant"
+NO_DEVICES = "no devicesPerPod: set spec.devicesPerPod, or devicesPerPod in every variant; devices cost money, so there is no default"
+OWN_VARIABLES = "PET_*, MASTER_* and TANDEM_* are set by the operator: take this variable out"
+ONE_VALUE = "set value or valueFrom of a variable, not both"
+ONE_SOURCE = "valueFrom needs exactly one of configMapKeyRef, secretKeyRef and fieldRef"
+ONE_VOLUME = "a volume needs exactly one of configMap, secret, emptyDir and persistentVolumeClaim"
+OWN_VOLUMES = "names that start with 'tandem-' are the operator's: rename the volume"
+LATER = "is reserved for a later version: leave it out"
+
+RULES = {
+    "no accelerator": Rule(WORK, {"accelerator": None}, "", ONE_CHOICE, {"accelerator": "x"}),
+    "accelerator and selector": Rule(
+        WORK, {"acceleratorSelector": LABELS}, "", ONE_CHOICE, {"accelerator": None, "acceleratorSelector": LABELS}
+    ),
+    "accelerator and variants": Rule(WORK, variants() | {"accelerator": "x"}, "", ONE_CHOICE, variants()),
+    "variant without accelerator": Rule(
+        WORK,
+        variants(accelerator=None),
+        "variants[0]",
+        VARIANT_CHOICE,
+        variants(accelerator=None, acceleratorSelector=LABELS),
+    ),
+    "variant with both": Rule(WORK, variants(acceleratorSelector=LABELS), "variants[0]", VARIANT_CHOICE, variants()),
+    "no image": Rule(WORK, {"image": None}, "", NO_IMAGE, {"image": "x"}),
+    "image missing in a variant": Rule(WORK, variants(image=None), "", NO_IMAGE, variants(image=None) | {"image": "x"}),
+    "no devicesPerPod": Rule(WORK, {"devicesPerPod": None}, "", NO_DEVICES, {"devicesPerPod": 2}),
+    "devicesPerPod missing in a variant": Rule(
+        WORK, variants(devicesPerPod=None), "", NO_DEVICES, variants(devicesPerPod=None) | {"devicesPerPod": 1}
+    ),
+    "variant named canary": Rule(
+        WORK,
+        variants(name="canary"),
+        "variants[0].name",
+        "the name 'canary' is reserved: choose another",
+        variants(name="main"),
+    ),
+    "PET_ variable": Rule(
+        EVERY, env(name="PET_NNODES", value="2"), "env[0].name", OWN_VARIABLES, env(name="PETS", value="2")
+    ),
+    "MASTER_ variable": Rule(
+        EVERY, env(name="MASTER_PORT", value="1"), "env[0].name", OWN_VARIABLES, env(name="MASTER", value="1")
+    ),
+    "TANDEM_ variable in a variant": Rule(
+        WORK,
+        variants(env=[{"name": "TANDEM_PODS"}]),
+        "variants[0].env[0].name",
+        OWN_VARIABLES,
+        variants(env=[{"name": "MY_TANDEM_PODS"}]),
+    ),
+    "variable with two values": Rule(
+        EVERY,
+        env(name="A", value="1", valueFrom={"configMapKeyRef": KEY}),
+        "env[0]",
+        ONE_VALUE,
+        env(name="A", valueFrom={"configMapKeyRef": KEY}),
+    ),
+    "variable with two sources": Rule(
+        EVERY,
+        env(name="A", valueFrom={"configMapKeyRef": KEY, "secretKeyRef": KEY}),
+        "env[0].valueFrom",
+        ONE_SOURCE,
+        env(name="A", valueFrom={"secretKeyRef": KEY}),
+    ),
+    "variable with no source": Rule(
+        EVERY,
+        env(name="A", valueFrom={}),
+        "env[0].valueFrom",
+        ONE_SOURCE,
+        env(name="A", valueFrom={"fieldRef": {"fieldPath": "metadata.name"}}),
+    ),
+    "managedBy": Rule(WORK, {"managedBy": "other"}, "managedBy", f"managedBy {LATER}", {"managedBy": ""}),
+    "traffic": Rule(SERVICE, {"traffic": {"route": "x"}}, "traffic", f"traffic {LATER}", {}),
+    "podsPerReplica": Rule(
+        SERVICE,
+        {"podsPerReplica": 2},
+        "podsPerReplica",
+        "replicas of several pods are reserved for a later version: set podsPerReplica to 1",
+        {"podsPerReplica": 1},
+    ),
+    "minReplicas above maxReplicas": Rule(
+        SERVICE,
+        variants(minReplicas=2, maxReplicas=1),
+        "variants[0]",
+        "minReplicas is larger than maxReplicas",
+        variants(minReplicas=2, maxReplicas=2),
+    ),
+    "checkpoint outside the claim": Rule(
+        RUN,
+        {"checkpoint": {"claim": {"name": "c", "path": "a/../.."}}},
+        "checkpoint.claim.path",
+        "the path must stay inside the claim: take out '..'",
+        {"checkpoint": {"claim": {"name": "c", "path": "a/..b/c"}}},
+    ),
+    "model outside the claim": Rule(
+        SERVICE,
+        {"model": {"claim": {"name": "c", "path": ".."}}},
+        "model.claim.path",
+        "the path must stay inside the claim: take out '..'",
+        {"model": {"claim": {"name": "c"}}},
+    ),
+    "allocation by ResourceClaim": Rule(
+        PROFILE,
+        {"allocation": {"type": "ResourceClaim", "extendedResource": {"name": "example.com/gpu"}}},
+        "allocation.type",
+        "allocation.type ResourceClaim is reserved for a later version: use ExtendedResource",
+        {},
+    ),
+    "another container": Rule(
+        WORK,
+        pod(containers=[{"name": "sidecar"}]),
+        "template.spec.containers[0].name",
+        "the container that is trained or served in is named 'main'",
+        main(),
+    ),
+    "volume of the operator": Rule(
+        WORK,
+        volume("tandem-shm", emptyDir={}),
+        "template.spec.volumes[0].name",
+        OWN_VOLUMES,
+        volume("shm", emptyDir={}),
+    ),
+    "mount of the operator's volume": Rule(
+        WORK,
+        main(volumeMounts=[{"name": "tandem-shm", "mountPath": "/x"}]),
+        "template.spec.containers[0].volumeMounts[0].name",
+        OWN_VOLUMES,
+        main(volumeMounts=[{"name": "shm", "mountPath": "/x"}]),
+    ),
+    "volume without a source": Rule(
+        WORK, volume(), "template.spec.volumes[0]", ONE_VOLUME, volume(configMap={"name": "c"})
+    ),
+    "volume with two sources": Rule(
+        WORK,
+        volume(emptyDir={}, secret={"secretName": "s"}),
+        "template.spec.volumes[0]",
+        ONE_VOLUME,
+        volume(secret={"secretName": "s"}),
+    ),
+    "hostPath": Rule(
+        WORK,
+        volume(hostPath={"path": "/"}),
+        "template.spec.volumes[0].hostPath",
+        "hostPath is refused: use a PersistentVolumeClaim",
+        volume(persistentVolumeClaim={"claimName": "c"}),
+    ),
+    "hostNetwork": Rule(
+        WORK,
+        pod(hostNetwork=True),
+        "template.spec.hostNetwork",
+        "hostNetwork is refused: pods reach each other by the headless Service",
+        pod(hostNetwork=False),
+    ),
+    "hostPID": Rule(
+        WORK, pod(hostPID=True), "template.spec.hostPID", "hostPID is refused: leave it out", pod(hostPID=False)
+    ),
+    "hostIPC": Rule(
+        WORK,
+        pod(hostIPC=True),
+        "template.spec.hostIPC",
+        "hostIPC is refused: /dev/shm is mounted by the operator",
+        pod(hostIPC=False),
+    ),
+    "nodeName": Rule(
+        WORK,
+        pod(nodeName="node-1"),
+        "template.spec.nodeName",
+        "nodeName is refused: use nodeSelector, the scheduler binds",
+        pod(nodeSelector={"kubernetes.io/hostname": "node-1"}),
+    ),
+    "restartPolicy": Rule(
+        WORK,
+        pod(restartPolicy="Always"),
+        "template.spec.restartPolicy",
+        "restartPolicy is refused: the operator restarts the gang as a whole",
+        pod(restartPolicy=""),
+    ),
+    "ephemeralContainers": Rule(
+        WORK,
+        pod(ephemeralContainers=[{"name": "debug", "image": "x"}]),
+        "template.spec.ephemeralContainers",
+        "ephemeralContainers are refused: use `kubectl debug` on the pod",
+        pod(ephemeralContainers=[]),
+    ),
+    "hostPort": Rule(
+        WORK,
+        main(ports=[{"containerPort": 80, "hostPort": 80}]),
+        "template.spec.containers[0].ports",
+        "ports (and hostPort) are refused: a service's port is spec.port, a pod needs none",
+        main(ports=[]),
+    ),
+    "privileged": Rule(
+        WORK,
+        main(securityContext={"privileged": True}),
+        f"{MODE}.privileged",
+        "privileged is refused: devices come from the device plugin, not from the host",
+        main(securityContext={"privileged": False, "runAsNonRoot": True}),
+    ),
+    "allowPrivilegeEscalation": Rule(
+        WORK,
+        main(securityContext={"allowPrivilegeEscalation": True}),
+        f"{MODE}.allowPrivilegeEscalation",
+        "allowPrivilegeEscalation is refused: leave it out",
+        main(securityContext={"allowPrivilegeEscalation": False}),
+    ),
+    "added capabilities": Rule(
+        WORK,
+        main(securityContext={"capabilities": {"add": ["SYS_ADMIN"]}}),
+        f"{MODE}.capabilities.add",
+        "capabilities.add is refused: leave it out, devices come from the device plugin",
+        main(securityContext={"capabilities": {"drop": ["ALL"]}}),
+    ),
+}
+WORK_NAME = (
+    "metadata.name must have at most 40 characters, start with a letter and hold only a-z, 0-9 and '-':"
+    " pods and Services are named after it"
+)
+PROFILE_NAME = "metadata.name must have at most 63 characters: it is the value of a label on every pod"
+NAMES = [
+    *[(kind, "a" * 40, "a" * 41, WORK_NAME) for kind in WORK],
+    *[(kind, "a1", "1a", WORK_NAME) for kind in WORK],
+    *[(kind, "a-b", "a.b", WORK_NAME) for kind in WORK],
+    ("AcceleratorProfile", "a" * 63, "a" * 64, PROFILE_NAME),
+    ("AcceleratorProfile", "910b.v2", "a." * 32 + "a", PROFILE_NAME),
+]
+
+each_rule = pytest.mark.parametrize(
+    ("rule", "kind"),
+    [pytest.param(rule, kind, id=f"{name}-{kind}") for name, rule in RULES.items() for kind in rule.kinds],
+)
+each_name = pytest.mark.parametrize(("kind", "taken", "refused", "message"), NAMES)
+
+
+@each_rule
+def test_what_a_rule_refuses_is_refused_with_the_way_out(server: Server, rule: Rule, kind: str) -> None:
+    refusals = server.refusals(smallest(kind, **rule.refused))
+    assert [refusal.field for refusal in refusals] == [f"spec.{rule.field}".rstrip(".")]
+    assert refusals[0].message.startswith("Invalid value: ")
+    assert refusals[0].message.endswith(f": {rule.message}")
+
+
+@each_rule
+def test_what_comes_nearest_to_a_refusal_is_taken(server: Server, rule: Rule, kind: str) -> None:
+    assert server.refusals(smallest(kind, **rule.taken)) == []
+
+
+@each_name
+def test_a_name_that_children_cannot_bear_is_refused(
+    server: Server, kind: str, taken: str, refused: str, message: str
+) -> None:
+    assert [refusal.message for refusal in server.refusals(smallest(kind, refused))] == [f"Invalid value: {message}"]
+
+
+@each_name
+def test_a_name_within_the_limits_is_taken(server: Server, kind: str, taken: str, refused: str, message: str) -> None:
+    assert server.refusals(smallest(kind, taken)) == []
+
+
+def test_no_rule_of_the_crds_is_left_out_here() -> None:
+    tested = {(kind, rule.message) for rule in RULES.values() for kind in rule.kinds}
+    tested |= {(kind, message) for kind, _, _, message in NAMES}
+    assert {(kind, message) for kind, message in written_rules()} == tested
+
+
+def written_rules() -> Iterator[tuple[str, str]]:
+    """(kind, message) of every rule at the root and in the spec of every CRD."""
+
+    def walk(node: Any) -> Iterator[str]:
+        if isinstance(node, list):
+            for item in node:
+                yield from walk(item)
+        elif isinstance(node, dict):
+            for key, value in node.items():
+                if key == "x-kubernetes-validations":
+                    yield from (rule["message"] for rule in value)
+                else:
+                    yield from walk(value)
+
+    for definition in all_crds():
+        root = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        root["properties"].pop("status", None)
+        for message in walk(root):
+            yield definition["spec"]["names"]["kind"], message

@@ -39,11 +39,12 @@ def illegal_count(variant: str, option: Option, *, distributed: bool) -> Rejecti
     if legal is None or option.devices in legal:
         return None
     allowed = ", ".join(str(number) for number in sorted(legal))
+    asked = f"{_times(option.devices, 'device')} {where} {'is' if option.devices == 1 else 'are'}"
     return Rejection(
         variant,
         option.profile.name,
         Reason.ILLEGAL_COUNT,
-        f"{option.devices} devices {where} are not legal on {option.profile.name}; set devicesPerPod to one of: {allowed}",
+        f"{asked} not legal on {option.profile.name}; set devicesPerPod to one of: {allowed}",
     )
 
 

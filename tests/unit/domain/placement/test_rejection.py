@@ -31,7 +31,7 @@ def test_a_gang_s_own_counts_are_listed() -> None:
     wanted = option(profile(counts={"perPod": [1, 8], "distributed": [8]}), pods=2, devices=1)
     found = rejection.illegal_count("main", wanted, distributed=True)
     assert found is not None
-    assert "in each pod of a gang of several are not legal" in found.message
+    assert "in each pod of a gang of several is not legal" in found.message
     assert found.message.endswith("one of: 8")
 
 

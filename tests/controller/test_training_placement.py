@@ -1,0 +1,192 @@
+"""Which devices a run gets, when it waits, and what status says about it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.support.api import Object
+from tests.support.programs import STEERED
+from tests.support.scene import Scene, condition
+
+pytestmark = pytest.mark.cluster
+
+EXIT = ["sh", "-c", "exit 0"]
+SOON = 5.0
+
+
+def rejections(run: Object) -> list[tuple[str, str, str]]:
+    """Variant, reason and message of every rejected candidate."""
+    found = run["status"]["placement"].get("rejected", ())
+    return [(item["variant"], item["reason"], item["message"]) for item in found]
+
+
+def reason(scene: Scene, name: str) -> str:
+    """Reason of Ready of a run."""
+    return str(condition(scene.get_run(name), "Ready")["reason"])
+
+
+def hold(scene: Scene, name: str, devices: int, **spec: object) -> None:
+    """A foreign pod that runs and holds devices."""
+    scene.foreign_pod(name, devices, **spec)
+    scene.until(lambda: scene.phase(name) == "Running", f"{name} to hold {devices} devices")
+
+
+def test_a_run_that_does_not_fit_waits_with_numbers_and_starts_soon_after(scene: Scene, workers: list[str]) -> None:
+    """Nothing is made for it meanwhile; the message counts, without naming whose pods hold the devices."""
+    scene.devices(workers[:2], 2)
+    hold(scene, "holder", 2)
+    scene.run("waits", accelerator=scene.profile(), pods=3, command=STEERED)
+
+    queued = scene.reason("trun", "waits", "Queued", SOON)
+
+    message = "3 pods x 1 device asked for; 2 of 4 devices are free on 2 nodes"
+    assert rejections(queued) == [("main", "DoesNotFitNow", message)]
+    assert condition(queued, "Ready")["status"] == "True"
+    placed = condition(queued, "Placed")
+    assert (placed["status"], placed["reason"]) == ("False", "DoesNotFitNow")
+    assert condition(queued, "Succeeded")["status"] == "Unknown"
+    assert scene.pod_names() == ["holder"]
+
+    scene.delete_pod("holder")
+    scene.until(lambda: scene.get_run("waits")["status"]["attempt"] == 1, "the first attempt", SOON)
+    running = scene.reason("trun", "waits", "Running")
+    assert running["status"]["placement"]["chosen"] == scene.name
+    assert "rejected" not in running["status"]["placement"]
+
+
+def test_free_devices_that_are_split_over_nodes_do_not_fit(scene: Scene, workers: list[str]) -> None:
+    """The sum of free devices is no answer for a pod that needs them on one node."""
+    scene.devices(workers[:2], 3)
+    scene.run("split", accelerator=scene.profile(), pods=3, devicesPerPod=2, command=EXIT)
+
+    [(_, why, message)] = rejections(scene.reason("trun", "split", "Queued", SOON))
+    assert why == "DoesNotFitNow"
+    assert message == "3 pods x 2 devices asked for; 6 devices are free but split over nodes: 2 such pods would fit"
+
+    scene.patch_run("split", {"pods": 2})
+    scene.reason("trun", "split", "Succeeded")
+
+
+def test_pods_of_others_count_while_they_hold_devices(scene: Scene, workers: list[str]) -> None:
+    """One that ended or found no node holds nothing; one that is ending does, until it is gone."""
+    scene.devices(workers[:1], 2)
+    scene.foreign_pod("pending", 9)
+    scene.foreign_pod("over", 2, restartPolicy="Never", activeDeadlineSeconds=1)
+    scene.until(lambda: scene.phase("over") == "Failed", "the pod that ended")
+    profile = scene.profile()
+    scene.run("first", accelerator=profile, devicesPerPod=2, command=EXIT)
+    scene.reason("trun", "first", "Succeeded")
+
+    container = {
+        "name": "main",
+        "image": "tandem-dev/tools:dev",
+        "command": ["sh", "-c", "trap '' TERM; sleep 3600"],
+        "resources": {"limits": {scene.resource: "1"}},
+    }
+    hold(scene, "ending", 1, containers=[container])
+    scene.delete_pod("ending", grace=6)
+    scene.run("second", accelerator=profile, devicesPerPod=2, command=EXIT)
+    queued = scene.reason("trun", "second", "Queued", SOON)
+    assert "1 of 2 devices are free" in rejections(queued)[0][2]
+    assert "deletionTimestamp" in scene.api.get(scene.path("pods", "ending"))["metadata"]
+    scene.reason("trun", "second", "Succeeded")
+    assert scene.phase("ending") == ""
+
+
+def test_of_two_runs_that_fit_alone_one_starts(scene: Scene, workers: list[str]) -> None:
+    """Decided at the same moment, they never share devices; the other follows when the first is over."""
+    scene.devices(workers[:2], 2)
+    profile = scene.profile()
+    for name in ("left", "right"):
+        scene.run(name, accelerator=profile, pods=3, command=STEERED)
+
+    def decided() -> set[str]:
+        found = {reason(scene, name): name for name in ("left", "right")}
+        return {found["Running"], found["Queued"]}
+
+    scene.until(decided, "one to run and the other to wait")
+    running, queued = ("left", "right") if reason(scene, "left") == "Running" else ("right", "left")
+    assert scene.get_run(queued)["status"]["attempt"] == 0
+    assert scene.pod_names() == [f"{running}-a1-{rank}" for rank in range(3)]
+    for rank in range(3):
+        scene.signal(f"{running}-a1-{rank}", "TERM")
+    scene.reason("trun", queued, "Running")
+
+
+def test_of_two_that_wait_the_older_starts_first(scene: Scene, workers: list[str]) -> None:
+    """The order is that of creation, not of who is looked at first."""
+    scene.devices(workers[:1], 2)
+    hold(scene, "holder", 2)
+    profile = scene.profile()
+    old = scene.run("z-old", accelerator=profile, devicesPerPod=2, command=STEERED)
+    scene.reason("trun", "z-old", "Queued", SOON)
+    created = datetime.fromisoformat(old["metadata"]["creationTimestamp"])
+    scene.until(lambda: datetime.now(UTC) > created + timedelta(seconds=1), "a later creation time")
+    scene.run("a-young", accelerator=profile, devicesPerPod=2, command=STEERED)
+    scene.reason("trun", "a-young", "Queued", SOON)
+
+    scene.delete_pod("holder")
+
+    scene.reason("trun", "z-old", "Running")
+    assert reason(scene, "a-young") == "Queued"
+    scene.signal("z-old-a1-0", "TERM")
+    scene.reason("trun", "a-young", "Running")
+
+
+def test_the_first_listed_variant_that_fits_is_taken(scene: Scene, workers: list[str]) -> None:
+    """Each one before it stands in status with a reason of its own and what to do."""
+    scene.devices(workers[:2], 4)
+    nodes = [{"kubernetes.io/hostname": worker, scene.label: "true"} for worker in workers[:2]]
+    full = scene.profile("-full", nodeSelector=nodes[0])
+    pairs = scene.profile("-pairs", nodeSelector=nodes[1], counts={"perPod": [2, 4]})
+    free = scene.profile("-free", nodeSelector=nodes[1])
+    hold(scene, "holder", 3, nodeSelector=nodes[0])
+    scene.run(
+        "picky",
+        devicesPerPod=1,
+        pods=2,
+        command=STEERED,
+        variants=[
+            {"name": "none", "accelerator": f"{scene.name}-none"},
+            {"name": "pairs", "accelerator": pairs},
+            {"name": "full", "accelerator": full},
+            {"name": "free", "accelerator": free, "pods": 3},
+            {"name": "unused", "accelerator": free},
+        ],
+    )
+
+    placement = scene.reason("trun", "picky", "Running")["status"]["placement"]
+
+    assert (placement["chosen"], placement["variant"], placement["decidedBy"]) == (free, "free", "ListedOrder")
+    assert rejections(scene.get_run("picky")) == [
+        (
+            "none",
+            "UnknownAccelerator",
+            f"no AcceleratorProfile matches '{scene.name}-none'; see `kubectl get accel`",
+        ),
+        (
+            "pairs",
+            "IllegalCount",
+            f"1 device in a pod is not legal on {pairs}; set devicesPerPod to one of: 2, 4",
+        ),
+        ("full", "DoesNotFitNow", "2 pods x 1 device asked for; 1 of 4 devices are free on 1 node"),
+    ]
+    pods = scene.pods("tandem.dev/run=picky")
+    assert [pod["metadata"]["labels"]["tandem.dev/variant"] for pod in pods] == ["free"] * 3
+    assert {pod["spec"]["nodeName"] for pod in pods} == {workers[1]}
+
+
+def test_a_selector_takes_the_first_matching_profile_that_fits(scene: Scene, workers: list[str]) -> None:
+    """An image belongs to a stack, so a run may leave the chip open."""
+    scene.devices(workers[:2], 1)
+    nodes = [{"kubernetes.io/hostname": worker, scene.label: "true"} for worker in workers[:2]]
+    first = scene.profile("-a", nodeSelector=nodes[0])
+    second = scene.profile("-b", nodeSelector=nodes[1])
+    hold(scene, "holder", 1, nodeSelector=nodes[0])
+    selector = {"matchLabels": {"test.tandem.dev/scene": scene.name}}
+    scene.run("open", acceleratorSelector=selector, command=EXIT)
+
+    placement = scene.reason("trun", "open", "Succeeded")["status"]["placement"]
+
+    assert (placement["chosen"], placement["variant"]) == (second, "main")
+    assert [(item["accelerator"], item["reason"]) for item in placement["rejected"]] == [(first, "DoesNotFitNow")]

@@ -63,6 +63,13 @@ def complete(
     return stay(view, done, progress(view, done, finished), next_look(view, done))
 
 
+def overtaken(view: RunView, active: ActiveAttempt) -> Plan | None:
+    """End an attempt whose spec was edited while one of its pods has no node or no image: no rank can have got anywhere."""
+    if not (_unscheduled(view, active) or _pull_failures(view, active)) or not attempt.outdated(view, active):
+        return None
+    return ending.end(view, active, Headline(Reason.SUPERSEDED, "the spec changed before every pod could start"))
+
+
 def not_bound(view: RunView, active: ActiveAttempt) -> Plan | None:
     """End an attempt whose pods found no node in time, with the scheduler's own words."""
     waiting = _unscheduled(view, active)

@@ -1,7 +1,7 @@
 """The decision about one TrainingRun: from what is observed to what is to be written.
 
 An ordered chain; the first rule that applies decides:
-finished > succeeded > suspended > failed > half made > not bound > running, for an active attempt, and
+finished > succeeded > suspended > failed > half made > overtaken by an edit > not bound > running, for an active attempt, and
 finished > suspended > backoff > predecessor > bad input > placement > the next attempt, between attempts.
 
 Whenever an attempt begins or ends, that is an intent: it is written before any pod is made or deleted for it, so whoever
@@ -53,7 +53,7 @@ def _with_active(view: RunView, active: ActiveAttempt, problems: Sequence[Proble
         return ending.fail(view, active, cause)
     if active.created_time is None:
         return gang.complete(view, active, finished, problems)
-    trouble = gang.not_bound(view, active) or gang.not_pulled(view, active)
+    trouble = gang.overtaken(view, active) or gang.not_bound(view, active) or gang.not_pulled(view, active)
     if trouble is not None:
         return trouble
     return stay(view, active, gang.progress(view, active, finished), gang.next_look(view, active))

@@ -76,6 +76,10 @@ def pod_spec(variant: Variant, profile: AcceleratorProfile, extras: Extras) -> B
 
 def spec_problem(variant: Variant, profile: AcceleratorProfile) -> str | None:
     """What the CRD cannot tell but makes the pod wrong: the field and the mend, or None."""
+    if not variant.image:
+        return f"variant {variant.name} has no image: set spec.image, or image in the variant"
+    if variant.devices < 1:
+        return f"variant {variant.name} has no devicesPerPod: set it in spec or in the variant"
     for item in variant.env:
         if item.name in (profile.spec.forbid_env or ()):
             return f"env {item.name} is set by the device plugin of {profile.name}: take it out of env"

@@ -80,7 +80,7 @@ def _candidate(view: ServiceView, variant: Variant, share: Share | None) -> Cand
         (),
         view.now,
         pods=max(0, bound - held),
-        minimum=max(0, variant.min_replicas - held),
+        minimum=max(0, min(variant.min_replicas, bound) - held),
     )
 
 

@@ -92,9 +92,8 @@ def progress(view: RunView, active: ActiveAttempt, finished: frozenset[int]) -> 
     pulling = _pull_failures(view, active)
     if pulling:
         return headline.troubled(Reason.IMAGE_PULL, _pull_message(pulling[0]))
-    ready = sum(1 for pod in view.gang(active.number).values() if status.is_ready(pod) or pod.rank in finished)
     where = f"attempt {active.number} on {active.accelerator}"
-    if ready == active.pods:
+    if len(status.ready_ranks(view, active, finished)) == active.pods:
         return Headline(Reason.RUNNING, f"{where}: all {active.pods} pods run")
     waiting = _unscheduled(view, active)
     if waiting:

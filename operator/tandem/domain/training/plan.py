@@ -10,8 +10,8 @@ goes on after a crash finds the reason for what it sees.
 
 from collections.abc import Sequence
 
-from tandem.api.conditions import ConditionType, is_true
-from tandem.api.reasons import Reason, reason_of
+from tandem.api.conditions import ConditionType
+from tandem.api.reasons import Reason
 from tandem.api.training_run import ActiveAttempt
 from tandem.domain import clock, headline
 from tandem.domain.headline import Headline
@@ -32,8 +32,9 @@ def plan_run(
 
     `decision` answers the `ask` of an earlier plan of the same pass; `problems` are its writes that failed.
     """
-    if _finished(view):
-        return rest(view, _finished_headline(view))
+    done = _finished(view)
+    if done is not None:
+        return rest(view, done)
     active = attempt.active(view)
     if active is None:
         return _between_attempts(view, decision)
@@ -82,13 +83,11 @@ def _between_attempts(view: RunView, decision: Decision | None) -> Plan:
     return gang.begin(view, decision)
 
 
-def _finished(view: RunView) -> bool:
-    conditions = view.run.status.conditions
-    return is_true(conditions, ConditionType.SUCCEEDED) or is_true(conditions, ConditionType.FAILED)
-
-
-def _finished_headline(view: RunView) -> Headline:
-    """The headline that was written when the run finished; it never changes again."""
-    ready = next(c for c in view.run.status.conditions if c.type == ConditionType.READY)
-    done = ready.status == "True"
-    return Headline(reason_of(ready.reason), ready.message, ready=done, stalled=not done)
+def _finished(view: RunView) -> Headline | None:
+    """The headline with which the run finished, from the condition that says so; it never changes again."""
+    for condition in view.run.status.conditions:
+        if condition.status == "True" and condition.type == ConditionType.SUCCEEDED:
+            return Headline(Reason.SUCCEEDED, condition.message)
+        if condition.status == "True" and condition.type == ConditionType.FAILED:
+            return headline.blocked(Reason.RESTART_LIMIT, condition.message)
+    return None

@@ -1,7 +1,7 @@
 """Pods of ended attempts: which must go, and which the next attempt has to wait for.
 
 Two attempts must never write the same checkpoint, so the next one starts only when every pod of the one before is absent
-or terminal, or sits on a node that is gone, or has been unreachable for so long that its gang cannot progress.
+or terminal, or is marked deleted on a node that is gone, or unreachable for so long that its gang cannot progress.
 """
 
 from dataclasses import dataclass
@@ -51,7 +51,8 @@ def waiting(view: RunView) -> Waiting | None:
 
 
 def _unreachable(view: RunView, pod: OwnPod) -> bool:
-    if pod.node is None:
+    # Unless it is marked deleted, it would go on when its node comes back.
+    if pod.node is None or pod.deleting_since is None:
         return False
     node = view.nodes.get(pod.node)
     if node is None or any(taint.key == OUT_OF_SERVICE for taint in node.taints):

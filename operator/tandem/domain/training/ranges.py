@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable
 
+TEXT_LIMIT = 1024
+
 
 def to_text(ranks: Iterable[int]) -> str:
-    """{0, 1, 2, 5} -> "0-2,5"."""
+    """{0, 1, 2, 5} -> "0-2,5". At most `TEXT_LIMIT` characters: ranges beyond are left out whole."""
     parts: list[list[int]] = []
     for rank in sorted(set(ranks)):
         if parts and rank == parts[-1][1] + 1:
             parts[-1][1] = rank
         else:
             parts.append([rank, rank])
-    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in parts)
+    text = ",".join(str(low) if low == high else f"{low}-{high}" for low, high in parts)
+    return text if len(text) <= TEXT_LIMIT else text[: text.rindex(",", 0, TEXT_LIMIT + 1)]
 
 
 def from_text(text: str | None) -> frozenset[int]:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from tandem.api.base import dump
 from tandem.api.conditions import Condition, ConditionType, merge_conditions
 from tandem.api.reasons import Reason, reason_of
-from tandem.api.training_run import CheckpointStatus, EndedAttempt, PodCounts, TrainingRunStatus
+from tandem.api.training_run import ActiveAttempt, CheckpointStatus, EndedAttempt, PodCounts, TrainingRunStatus
 from tandem.domain.headline import ConditionWriter, Headline
 from tandem.domain.observed import OwnPod
 from tandem.domain.training import ranges
@@ -39,25 +41,38 @@ def with_ended(status: TrainingRunStatus, ended: EndedAttempt) -> list[EndedAtte
 
 def newest_checkpoint(view: RunView) -> CheckpointStatus | None:
     """The checkpoint with the highest step that any pod reported, now or before."""
-    known = view.run.status.checkpoint
-    best = known
+    best = view.run.status.checkpoint
     for pod in view.pods:
-        report = pod.report
-        if report is not None and (best is None or report.step > best.step):
-            best = CheckpointStatus(step=report.step, path=report.path, digest=report.digest)
+        reported = _checkpoint(pod)
+        if reported is not None and (best is None or reported.step > best.step):
+            best = reported
     return best
 
 
-def is_ready(pod: OwnPod) -> bool:
-    """A rank that runs or ended well."""
-    return pod.phase == "Succeeded" or (pod.phase == "Running" and pod.ready and pod.deleting_since is None)
+def _checkpoint(pod: OwnPod) -> CheckpointStatus | None:
+    """The checkpoint in a pod's report. What a program says must not break its run, so a report out of bounds is none."""
+    if pod.report is None or pod.report.path is None:
+        return None
+    try:
+        return CheckpointStatus(step=pod.report.step, path=pod.report.path, digest=pod.report.digest)
+    except ValidationError:
+        return None
+
+
+def ready_ranks(view: RunView, active: ActiveAttempt, finished: frozenset[int]) -> frozenset[int]:
+    """Ranks that run or ended well."""
+    running = (
+        rank
+        for rank, pod in view.gang(active.number).items()
+        if pod.phase == "Running" and pod.ready and pod.deleting_since is None
+    )
+    return finished.union(running)
 
 
 def _counts(view: RunView, status: TrainingRunStatus, headline: Headline) -> PodCounts | None:
     if status.active is not None:
         finished = view.finished_ranks(status.active)
-        gang = view.gang(status.active.number)
-        ready = {rank for rank, pod in gang.items() if is_ready(pod)} | finished
+        ready = ready_ranks(view, status.active, finished)
         return _pod_counts(status.active.pods, len(ready), ranges.to_text(finished))
     before = view.run.status.pods
     if before is None or view.run.status.completion_time is not None:

@@ -32,15 +32,16 @@ class RunView:
 
     @cached_property
     def pods(self) -> tuple[OwnPod, ...]:
-        """Pods that really are the run's: owned by its uid and named after their attempt and rank.
+        """Pods that really are the run's, in order: owned by its uid and named after their attempt and rank.
 
         A forged pod with the right labels and a wrong name is nobody's rank.
         """
-        return tuple(
+        own = (
             pod
             for pod in self.children.pods
             if pod.owner_uid == self.run.uid and pod.name == naming.pod(self.run.name, pod.attempt, pod.rank)
         )
+        return tuple(sorted(own, key=lambda pod: (pod.attempt, pod.rank)))
 
     @cached_property
     def _gangs(self) -> Mapping[int, Mapping[int, OwnPod]]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from tandem.api.reasons import Reason
-from tandem.domain.placement.request import Ask
+from tandem.domain.placement.request import Ask, Grant
 
 
 class Resource(StrEnum):
@@ -111,6 +111,8 @@ class Plan:
     requeue_after: float | None = None
     ask: Ask | None = None
     """Set when a placement decision is needed first: plan again with the answer."""
+    standing: tuple[Grant, ...] | None = None
+    """Set when an object that stays gives devices back: what it still holds."""
     release: bool = False
     """Devices reserved for this object are no longer needed."""
     reason: Reason = Reason.UNKNOWN

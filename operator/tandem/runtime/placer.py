@@ -88,9 +88,10 @@ class Placer:
             self.capacity_changed()
 
     def restore(self, key: Key, uid: str, attempt: int, grants: Iterable[Grant]) -> None:
-        """Rebuild the reservations of a decision that was written before the operator started."""
+        """Reserve exactly these grants: those of before the operator started, or what is left of them by now."""
         expires = self.clock() + self.hold_seconds
         self._held[uid] = [_Held(key, attempt, grant, 0, expires) for grant in grants]
+        self.capacity_changed()
 
     def capacity_changed(self) -> None:
         """Devices may have become free, or nodes have changed: those that wait are looked at again."""

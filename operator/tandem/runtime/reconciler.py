@@ -120,6 +120,8 @@ class Reconciler:
             self._placer.withdraw(stored.uid)
             if plan.release:
                 self._placer.release(stored.uid)
+            if plan.standing is not None:
+                self._placer.restore(stored.key, stored.uid, 0, plan.standing)
             return plan
         decision = await self._placer.decide(stored.key, plan.ask)
         answered = self._plan(stored, decision=decision)

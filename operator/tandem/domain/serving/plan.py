@@ -14,6 +14,7 @@ from tandem.domain.placement.request import Decision, Rejection
 from tandem.domain.plan import Child, Delete, Plan, Problem, ProblemKind, Replace, Resource, Scale
 from tandem.domain.render.pod import spec_problem
 from tandem.domain.serving import children, split, status
+from tandem.domain.serving.reservation import outstanding
 from tandem.domain.serving.shares import Shares
 from tandem.domain.serving.view import ServiceView
 from tandem.domain.variants import by_name
@@ -29,20 +30,24 @@ def plan_service(view: ServiceView, *, decision: Decision | None = None, problem
     if obstacle is not None:
         # What runs goes on as it is; nothing is made from a spec that cannot be rendered.
         return replace(_report(view, split.recorded(view), (), obstacle, view.timing.look_again), release=True)
+    if problems:
+        refused = _refusal(problems)
+        # A write that may succeed when it is repeated is no news.
+        return _report(view, shares, (), refused, view.timing.conflict_retry) if refused else Plan()
     rejected: tuple[Rejection, ...] = ()
     if split.lacking(view, shares) > 0:
         if decision is None:
             return Plan(ask=split.ask(view, shares))
         shares = split.grown(shares, decision)
         rejected = decision.rejected
-    why = _problem_headline(problems) or status.state(view, shares, rejected)
-    if problems:
-        return _report(view, shares, rejected, why, view.timing.conflict_retry)
+    changed = shares != split.recorded(view)
     again = view.timing.look_again if split.lacking(view, shares) else None
-    plan = _report(view, shares, rejected, why, again)
+    plan = _report(view, shares, rejected, status.state(view, shares, rejected), again)
     return replace(
         plan,
-        intent=shares != split.recorded(view),
+        intent=changed,
+        # Without a decision shares only shrink; with one, the placer was told what stands when it was asked.
+        standing=outstanding(view, shares) if changed and decision is None else None,
         create=_missing(view, shares),
         replace=_outdated(view, shares),
         scale=_misscaled(view, shares),
@@ -76,7 +81,7 @@ def _obstacle(view: ServiceView) -> Headline | None:
     return None
 
 
-def _problem_headline(problems: Sequence[Problem]) -> Headline | None:
+def _refusal(problems: Sequence[Problem]) -> Headline | None:
     """A write that was refused, as the service's state."""
     for problem in problems:
         if problem.kind is ProblemKind.NAME_CONFLICT:

@@ -90,12 +90,12 @@ def render(view: ServiceView, shares: Shares, rejected: Iterable[Rejection], why
         replicas=counted.existing,
         ready_replicas=counted.ready,
         summary=f"{counted.ready}/{counted.wanted}",
-        unplaced_replicas=lacking(view, shares) or None,
+        unplaced_replicas=max(0, lacking(view, shares)) or None,
         selector=",".join(f"{key}={value}" for key, value in children.selector(service.name).items()),
         url=children.url(service),
         variants=[_variant(view, shares, name, rejections) for name in _names(view)],
         placement=ServicePlacement(
-            chosen=",".join(dict.fromkeys(share.accelerator for share in shares.values())) or None,
+            chosen=",".join(_profiles_in_use(view, shares)) or None,
             decided_by=DECIDED_BY,
             rejected=candidates.rejected_status(rejections),
         ),
@@ -112,7 +112,7 @@ def _conditions(view: ServiceView, counted: Account, why: Headline) -> list[Cond
         conditions.append(write(ConditionType.MODEL_RESOLVED, False, why.reason, why.message))
     else:
         conditions.append(write(ConditionType.MODEL_RESOLVED, True, Reason.MODEL_RESOLVED))
-    if counted.placed == counted.wanted:
+    if counted.placed >= counted.wanted:
         conditions.append(write(ConditionType.PLACED, True, Reason.PLACED, f"{counted.placed} replicas have a place"))
     elif counted.placed:
         conditions.append(write(ConditionType.PLACED, False, Reason.PARTIALLY_PLACED, why.message))
@@ -161,6 +161,11 @@ def _variant(view: ServiceView, shares: Shares, name: str, rejected: tuple[Rejec
 
 def _names(view: ServiceView) -> list[str]:
     return [variant.name for variant in view.variants]
+
+
+def _profiles_in_use(view: ServiceView, shares: Shares) -> Iterable[str]:
+    """Each profile that holds replicas once, in the order of variants."""
+    return dict.fromkeys(shares[name].accelerator for name in _names(view) if name in shares)
 
 
 def _trouble(view: ServiceView, shares: Shares) -> Headline | None:

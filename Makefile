@@ -1,0 +1,47 @@
+# `make demo` shows the story, `make test` checks everything. Needs Python 3.11 or newer; both make their own environment and cluster.
+PYTHON ?= python3
+KEY := $(shell sha256sum requirements/dev.txt | cut -c1-16)
+STAMP := .venv/made-from-$(KEY)
+IN_VENV := PYTHONPATH=operator:. .venv/bin/python
+
+.PHONY: help venv demo test test-fast lint format generate lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## the Python environment .venv, as requirements/dev.txt locks it
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than 3.11: name a newer one with make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+demo: venv ## cluster, operator, a run on NVIDIA nodes, a service on Ascend nodes
+	@$(IN_VENV) -m examples.demo
+
+test: venv ## everything: style, types, contracts, unit, cluster, end to end
+	@$(IN_VENV) .ci/stages.py
+
+test-fast: venv ## what needs no cluster
+	@$(IN_VENV) .ci/stages.py --fast
+
+lint: venv ## style, types, import contracts, generated files
+	@$(IN_VENV) .ci/stages.py --lint
+
+format: venv ## put the code in the project's style
+	@.venv/bin/ruff check --fix --quiet . && .venv/bin/ruff format .
+
+generate: venv ## CRDs, reference pages and the chart's profiles from their sources
+	@$(IN_VENV) -m tandem.api.generate
+	@cp profiles/*.yaml charts/tandem/profiles/
+
+UV_COMPILE := uv pip compile --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate pyproject.toml
+
+lock: ## newest versions that pyproject.toml allows into requirements/ (needs uv)
+	$(UV_COMPILE) --upgrade --output-file requirements/run.txt
+	$(UV_COMPILE) --upgrade --extra dev --output-file requirements/dev.txt
+
+clean: venv ## take the cluster away; what was built stays in the cache
+	@$(IN_VENV) -m devcluster down

@@ -1,0 +1,192 @@
+"""Status writes: the fullest status of each kind, its bounds, and its separation from the spec."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from tandem.api.base import dump
+from tandem.api.conditions import MESSAGE_LIMIT, ConditionType
+from tandem.api.inference_service import InferenceServiceStatus
+from tandem.api.reasons import Reason
+from tandem.api.schema import structural_schema
+from tandem.api.training_run import TrainingRunStatus
+from tests.api.server import WORK, Server, smallest
+from tests.support.api import ApiFailureError, Object
+
+pytestmark = pytest.mark.cluster
+
+Create = Callable[[Object], Object]
+SIZE_LIMIT = 50_000
+"""Bytes of a status (api.md); etcd and every watcher pay for each."""
+
+TIME = "2026-01-01T00:00:00Z"
+MESSAGE = "é" * MESSAGE_LIMIT
+NAME = "n" * 253
+VARIANT = "v" * 12
+CONDITIONS = [
+    {
+        "type": kind.value,
+        "status": "True",
+        "reason": Reason.RUNNING.value,
+        "message": MESSAGE,
+        "lastTransitionTime": TIME,
+        "observedGeneration": 7,
+    }
+    for kind in ConditionType
+]
+REJECTED = [{"variant": VARIANT, "accelerator": NAME, "reason": Reason.DOES_NOT_FIT_NOW.value, "message": MESSAGE}] * 16
+RUN_STATUS = {
+    "observedGeneration": 7,
+    "conditions": CONDITIONS,
+    "attempt": 9,
+    "active": {
+        "number": 9,
+        "variant": VARIANT,
+        "accelerator": NAME,
+        "inputsHash": "a" * 64,
+        "pods": 5000,
+        "devicesPerPod": 64,
+        "startTime": TIME,
+        "createdTime": TIME,
+    },
+    "attempts": [
+        {
+            "number": number,
+            "variant": VARIANT,
+            "accelerator": NAME,
+            "outcome": Reason.INFRA_FAILURE.value,
+            "startTime": TIME,
+            "endTime": TIME,
+            "message": MESSAGE,
+        }
+        for number in range(4, 9)
+    ],
+    "failures": {"user": 3, "infra": 20},
+    "lastFailure": {
+        "attempt": 8,
+        "pod": NAME,
+        "node": NAME,
+        "class": "User",
+        "exitCode": 137,
+        "message": MESSAGE,
+        "time": TIME,
+    },
+    "notBefore": TIME,
+    "holdOffs": [{"variant": f"v{number}", "until": TIME, "count": 3, "message": MESSAGE} for number in range(8)],
+    "placement": {
+        "chosen": NAME,
+        "variant": VARIANT,
+        "decidedBy": "ListedOrder",
+        "reason": MESSAGE,
+        "rejected": REJECTED,
+    },
+    "pods": {"wanted": 5000, "ready": 4999, "summary": "4999/5000", "succeeded": "0-2," * 256},
+    "checkpoint": {"step": 2**53 - 1, "path": "c" * 256, "digest": "d" * 128},
+    "pendingChange": True,
+    "startTime": TIME,
+    "completionTime": TIME,
+}
+SERVICE_STATUS = {
+    "observedGeneration": 7,
+    "conditions": CONDITIONS,
+    "replicas": 1000,
+    "readyReplicas": 999,
+    "summary": "999/1000",
+    "unplacedReplicas": 1,
+    "selector": "s" * 256,
+    "url": "u" * 512,
+    "variants": [
+        {
+            "name": f"v{number}",
+            "accelerator": NAME,
+            "replicas": 125,
+            "ready": 125,
+            "reason": Reason.AVAILABLE.value,
+            "message": MESSAGE,
+        }
+        for number in range(8)
+    ],
+    "placement": {"chosen": "p" * 1024, "decidedBy": "ListedOrder", "rejected": REJECTED},
+    "model": {"claim": NAME, "path": "c" * 256},
+}
+STATUSES: dict[str, tuple[type[BaseModel], Any]] = {
+    "TrainingRun": (TrainingRunStatus, RUN_STATUS),
+    "InferenceService": (InferenceServiceStatus, SERVICE_STATUS),
+}
+each_kind = pytest.mark.parametrize("kind", WORK)
+
+
+def with_status(kind: str, name: str, status: Any) -> Object:
+    """What is applied to /status: the whole status and nothing of the spec."""
+    item = smallest(kind, name)
+    del item["spec"]
+    return item | {"status": status}
+
+
+def unset(schema: dict[str, Any], value: Any, path: str) -> list[str]:
+    """Paths of fields that the schema knows and `value` leaves out."""
+    if "items" in schema:
+        return unset(schema["items"], value[0], f"{path}[]")
+    found = []
+    for name, child in schema.get("properties", {}).items():
+        found += unset(child, value[name], f"{path}.{name}") if name in value else [f"{path}.{name}"]
+    return found
+
+
+@each_kind
+def test_the_samples_here_set_every_field_of_the_models(kind: str) -> None:
+    model, status = STATUSES[kind]
+    assert unset(structural_schema(model, kind), status, "status") == []
+
+
+@each_kind
+def test_the_fullest_status_is_taken_as_a_model_writes_it(server: Server, create: Create, name: str, kind: str) -> None:
+    model, status = STATUSES[kind]
+    written = dump(model.model_validate(status))
+    before = create(smallest(kind, name))
+    after = server.apply(with_status(kind, name, written), "tandem", "status", force="true", dryRun="All")
+    assert after["status"] == written == status
+    assert after["metadata"]["generation"] == before["metadata"]["generation"]
+
+
+@each_kind
+def test_the_fullest_status_is_small_enough(kind: str) -> None:
+    model, status = STATUSES[kind]
+    text = json.dumps(dump(model.model_validate(status)), ensure_ascii=False)
+    assert len(text.encode()) < SIZE_LIMIT
+
+
+@each_kind
+def test_the_empty_status_is_taken(server: Server, create: Create, name: str, kind: str) -> None:
+    model, _ = STATUSES[kind]
+    create(smallest(kind, name))
+    written = dump(model())
+    applied = server.apply(with_status(kind, name, written), "tandem", "status", force="true", dryRun="All")
+    assert applied["status"].items() >= written.items()
+
+
+@each_kind
+def test_a_message_that_is_too_long_is_refused_so_the_operator_clips(
+    server: Server, create: Create, name: str, kind: str
+) -> None:
+    create(smallest(kind, name))
+    status = {"conditions": [CONDITIONS[0] | {"message": "é" * (MESSAGE_LIMIT + 1)}]}
+    with pytest.raises(ApiFailureError, match="may not be more than 256"):
+        server.apply(with_status(kind, name, status), "tandem", "status", force="true", dryRun="All")
+
+
+@each_kind
+def test_a_status_in_a_manifest_is_not_stored(server: Server, name: str, kind: str) -> None:
+    _, status = STATUSES[kind]
+    assert "status" not in server.dry_run(smallest(kind, name) | {"status": status})
+
+
+@each_kind
+def test_a_write_of_status_cannot_change_the_spec(server: Server, create: Create, name: str, kind: str) -> None:
+    before = create(smallest(kind, name))
+    item = smallest(kind, name, image="example.com/other:1") | {"status": {"observedGeneration": 1}}
+    after = server.apply(item, "tandem", "status", force="true", dryRun="All")
+    assert after["spec"] == before["spec"]

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import kopf
+from kopf._core.engines import peering
 
 from tandem.api.constants import GROUP, VERSION
 from tandem.cluster.applier import PLURALS
@@ -128,5 +129,7 @@ async def watch(operator: Operator, stop: asyncio.Event) -> None:
         settings=settings(),
         standalone=True,
         clusterwide=True,
+        # kopf would ask for the user's name, which a bare uid in a container does not have.
+        identity=peering.Identity("tandem"),
         stop_flag=stop,
     )

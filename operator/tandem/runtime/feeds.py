@@ -112,9 +112,12 @@ class Feeds:
 
     def child(self, resource: Resource, raw: Mapping[str, Any]) -> None:
         """A child as the server answered it."""
+        metadata = raw["metadata"]
+        if "resourceVersion" not in metadata:
+            # Seen in answers to a delete that finished at once; the watch tells the rest.
+            return
         store, read = self._store_of(resource)
         record = read(dict(raw))
-        metadata = raw["metadata"]
         change = store.apply((metadata["namespace"], metadata["name"]), record, int(metadata["resourceVersion"]))
         self._mirrored(resource, change)
 

@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import kopf
-from kopf._core.engines import peering
 
 from tandem.api.constants import GROUP, VERSION
 from tandem.cluster.applier import PLURALS
@@ -130,6 +129,6 @@ async def watch(operator: Operator, stop: asyncio.Event) -> None:
         standalone=True,
         clusterwide=True,
         # kopf would ask for the user's name, which a bare uid in a container does not have.
-        identity=peering.Identity("tandem"),
+        identity="tandem",  # type: ignore[arg-type]
         stop_flag=stop,
     )

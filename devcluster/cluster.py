@@ -5,7 +5,7 @@ import shutil
 
 import yaml
 
-from devcluster import audit, config, engine, gobuild, images, kube, load, nodeimage, paths, volumes
+from devcluster import audit, config, engine, gobuild, images, kube, limits, load, nodeimage, paths, volumes
 from devcluster.shell import DevclusterError, content_key, only_one, run, say, step, wait_for
 
 TOOLS = "tandem-dev/tools:dev"
@@ -22,6 +22,7 @@ def up() -> None:
 
 
 def _up() -> None:
+    limits.raise_limits()
     gobuild.link_host_programs()
     if not _is_whole():
         _create()
@@ -150,6 +151,7 @@ def down() -> None:
             _delete()
             _remove_network()
     engine.stop()
+    limits.restore_limits()
 
 
 def _remove_network() -> None:

@@ -145,8 +145,12 @@ def build(
     base = image_id(arguments["BASE"]) or ""
     key = content_key(dockerfile, *sent, *(f"{k}={v}" for k, v in sorted(arguments.items())), base)
     if not is_current(tag, key):
+        superseded = image_id(tag)
         with step(f"building the image {tag}"), tempfile.TemporaryDirectory(prefix="tandem-build-") as folder:
             _docker_build(tag, key, dockerfile, context or _gathered(inputs or {}, Path(folder)), arguments)
+        if superseded:
+            # Layers that the new image shares stay; so does an image that has another name or a container.
+            succeeds("docker", "rmi", superseded, env=engine.docker_env(), timeout=60)
     found = image_id(tag)
     if not found:
         raise DevclusterError(f"{tag} was built but is not there: look at `docker images`")

@@ -24,7 +24,7 @@ def load(*names: str) -> None:
         missing = [node for node in worker_names() if not _has(node, name, image)]
         if missing:
             with only_one(paths.lock("load")), step(f"loading {name} into {len(missing)} nodes"):
-                archive = _saved(name, image)
+                archive = saved(name, image)
                 with ThreadPoolExecutor() as pool:
                     list(pool.map(partial(_import, archive.name, name, image), missing))
 
@@ -56,7 +56,7 @@ def reference(name: str) -> str:
     return f"{path}:{tag}"
 
 
-def _saved(name: str, image: str) -> Path:
+def saved(name: str, image: str) -> Path:
     """The image's archive in the nodes' common folder; an older archive of the same name goes."""
     stem = hashlib.sha256(name.encode()).hexdigest()[:12]
     archive = paths.image_dir() / f"{stem}-{image.removeprefix('sha256:')[:12]}.tar"

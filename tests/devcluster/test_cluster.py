@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from devcluster import __main__ as command
-from devcluster import audit, cluster, engine, kube, load, paths, volumes
+from devcluster import audit, cluster, engine, images, kube, load, paths, volumes
 from devcluster.shell import DevclusterError, run, wait_for
 
 from .conftest import ASCEND, NVIDIA, SECONDS, Pod, StartPod
@@ -114,6 +114,7 @@ def test_a_loaded_image_is_in_every_worker_and_skipped_then(namespace: str, caps
             assert load.reference(name) in engine.docker("exec", node, "ctr", "-n", "k8s.io", "images", "list", "-q")
             engine.docker("exec", node, "ctr", "-n", "k8s.io", "images", "rm", load.reference(name))
     finally:
+        load.saved(name, images.image_id(name) or "").unlink()
         engine.docker("rmi", name)
     assert capsys.readouterr().err.count("into 4 nodes ...") == 1
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from devcluster import __main__ as command
-from devcluster import bounded_runc, config, faults, gobuild, images, paths, versions
+from devcluster import bounded_runc, config, faults, gobuild, images, limits, paths, versions
 from devcluster.load import reference
 from devcluster.shell import DevclusterError, content_key, run, wait_for
 
@@ -126,6 +126,19 @@ def test_go_modules_build_the_pinned_versions(module: str, dependency: str, vers
 )
 def test_recent_go(version: str, recent: bool) -> None:
     assert gobuild.is_recent(version) is recent
+
+
+def test_limits_are_raised_once_and_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
+    instances, watches = tmp_path / "max_user_instances", tmp_path / "max_user_watches"
+    instances.write_text("128")
+    watches.write_text("999999")
+    limits.raise_limits(tmp_path)
+    limits.raise_limits(tmp_path)
+    assert (instances.read_text(), watches.read_text()) == ("1024", "999999")
+    limits.restore_limits(tmp_path)
+    limits.restore_limits(tmp_path)
+    assert (instances.read_text(), watches.read_text()) == ("128", "999999")
 
 
 def test_security_updates_come_from_the_same_mirror(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ TRAINING_SECONDS = 300.0
 LOADING_SECONDS = 120.0
 
 
-class StoryError(DevclusterError):
-    """An object of the story went wrong, or nowhere; names it as kubectl does."""
+class StoryError(Exception):
+    """An object of the story went wrong, or nowhere; names it as kubectl does. No wait bears it as it bears DevclusterError."""
 
     def __init__(self, what: str, kind: str, name: str) -> None:
         super().__init__(what)
@@ -166,8 +166,6 @@ def followed(kind: str, name: str) -> Iterator[None]:
     """Failures in here are the object's, and explained by what is known about it."""
     try:
         yield
-    except StoryError:
-        raise
     except DevclusterError as error:
         raise StoryError(str(error), kind, name) from error
 

@@ -1,0 +1,52 @@
+"""Helm, without a cluster."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from devcluster import gobuild, versions
+
+ROOT = Path(__file__).parents[3]
+CHART = ROOT / "charts/tandem"
+IMAGE = ("--set", "image.repository=registry.example/tandem,image.tag=v1")
+
+Helm = Callable[..., subprocess.CompletedProcess[str]]
+Render = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="session")
+def helm() -> Helm:
+    """Run helm; the answer with its code, whatever that is."""
+    program = gobuild.ensure(gobuild.HELM) / "helm"
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([program, *args], text=True, capture_output=True, check=False, timeout=60)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def template(helm: Helm) -> Helm:
+    """Render the chart with an image and the given options."""
+
+    def run(*options: str) -> subprocess.CompletedProcess[str]:
+        where = ("tandem", str(CHART), "--namespace", "tandem-system", "--kube-version", versions.KUBERNETES)
+        return helm("template", *where, *options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def render(template: Helm) -> Render:
+    """The chart's objects, with an image and the given options."""
+
+    def run(*options: str) -> list[dict[str, Any]]:
+        done = template(*IMAGE, *options)
+        assert done.returncode == 0, done.stderr
+        return [found for found in yaml.safe_load_all(done.stdout) if found]
+
+    return run

@@ -1,0 +1,190 @@
+"""What the Helm chart installs."""
+
+import tomllib
+from typing import Any
+
+import pytest
+import yaml
+from pydantic.alias_generators import to_camel
+
+from tandem.runtime.settings import Settings
+from tests.unit.package.conftest import CHART, IMAGE, ROOT, Helm, Render
+
+GOLDEN = ROOT / "tests/unit/package/golden.yaml"
+NOT_IN_A_POD = {"kubeconfig", "context", "listen", "port"}
+"""Settings that the chart refuses: they would part the operator from its service account, or its probes from it."""
+
+Object = dict[str, Any]
+
+
+def of_kind(objects: list[Object], kind: str, name: str = "") -> Object:
+    """The only object of a kind, or the named one."""
+    found = [item for item in objects if item["kind"] == kind and name in ("", item["metadata"]["name"])]
+    assert len(found) == 1, [(item["kind"], item["metadata"]["name"]) for item in objects]
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def objects(render: Render) -> list[Object]:
+    return render()
+
+
+@pytest.fixture(scope="module")
+def pod(objects: list[Object]) -> Object:
+    spec: Object = of_kind(objects, "Deployment")["spec"]["template"]["spec"]
+    return spec
+
+
+def test_lint_finds_nothing(helm: Helm) -> None:
+    done = helm("lint", "--strict", "--kube-version", "1.37.0", str(CHART), *IMAGE)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_default_rendering_is_the_golden_one(objects: list[Object]) -> None:
+    assert objects == list(yaml.safe_load_all(GOLDEN.read_text())), (
+        "the chart renders other objects than tests/unit/package/golden.yaml: look at them, and if they are meant, "
+        "write the output of `helm template` with the options of conftest.py there"
+    )
+
+
+def test_an_install_without_an_image_says_what_to_do(template: Helm) -> None:
+    done = template()
+    assert done.returncode != 0
+    assert "build the operator's image" in done.stderr
+    assert "--set image.repository=" in done.stderr
+
+
+def test_the_operator_runs_restricted(pod: Object) -> None:
+    """The levels of Kubernetes's Pod Security Standard `restricted`, and a root that cannot be written."""
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & pod.keys()
+
+
+def test_only_one_operator_at_a_time(objects: list[Object]) -> None:
+    spec = of_kind(objects, "Deployment")["spec"]
+    assert spec["replicas"] == 1
+    assert spec["strategy"] == {"type": "Recreate"}
+
+
+def test_probes_ask_where_the_operator_answers(pod: Object) -> None:
+    (container,) = pod["containers"]
+    assert container["ports"] == [{"name": "http", "containerPort": Settings.model_fields["port"].default}]
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+
+
+def test_the_operators_role_has_no_wildcard_no_secrets_and_no_way_up(objects: list[Object]) -> None:
+    rules = of_kind(objects, "ClusterRole", "tandem-operator")["rules"]
+    words = {word for rule in rules for key in ("apiGroups", "resources", "verbs") for word in rule[key]}
+    assert not {word for word in words if "*" in word}
+    assert not words & {"secrets", "serviceaccounts/token", "pods/exec", "bind", "escalate", "impersonate"}
+    assert not words & {"rbac.authorization.k8s.io", "apiextensions.k8s.io"}
+
+
+def test_the_role_is_bound_to_the_operators_account(objects: list[Object], pod: Object) -> None:
+    binding = of_kind(objects, "ClusterRoleBinding")
+    account = of_kind(objects, "ServiceAccount")["metadata"]["name"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "tandem-system"}]
+    assert binding["roleRef"]["name"] == "tandem-operator"
+    assert pod["serviceAccountName"] == account
+
+
+@pytest.mark.parametrize(
+    ("name", "joins", "writes"),
+    [("tandem-edit", {"edit", "admin"}, True), ("tandem-view", {"view", "edit", "admin"}, False)],
+)
+def test_users_rights_join_kubernetes_own_roles(
+    objects: list[Object], name: str, joins: set[str], writes: bool
+) -> None:
+    role = of_kind(objects, "ClusterRole", name)
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    assert {key.removeprefix(prefix) for key in role["metadata"]["labels"] if key.startswith(prefix)} == joins
+    verbs = {verb for rule in role["rules"] for verb in rule["verbs"]}
+    resources = {resource for rule in role["rules"] for resource in rule["resources"]}
+    assert verbs.isdisjoint({"get", "list", "watch"}) if writes else verbs == {"get", "list", "watch"}
+    # Status is the operator's, profiles are the admins'.
+    assert not {name for name in resources if name.endswith("/status")}
+    assert ("acceleratorprofiles" in resources) is not writes
+
+
+def test_services_and_policies_select_the_pod(objects: list[Object]) -> None:
+    labels = of_kind(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        of_kind(objects, "Deployment")["spec"]["selector"]["matchLabels"],
+        of_kind(objects, "Service")["spec"]["selector"],
+        of_kind(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+    ]
+    assert all(selector.items() <= labels.items() for selector in selectors)
+
+
+def test_every_setting_reaches_the_operator(render: Render) -> None:
+    names = [name for name in Settings.model_fields if name not in NOT_IN_A_POD]
+    options = [word for name in names for word in ("--set", f"settings.{to_camel(name)}=7")]
+    (container,) = of_kind(render(*options), "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert {(item["name"], item["value"]) for item in container["env"]} == {(f"TANDEM_{n.upper()}", "7") for n in names}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "imagePullSecret=typo",
+        "settings.port=9000",
+        "settings.kubeconfig=/etc/passwd",
+        "settings.bind_seconds=3",
+        "image.pullPolicy=Sometimes",
+        "profiles.install=maybe",
+    ],
+)
+def test_values_that_make_no_sense_are_refused(template: Helm, wrong: str) -> None:
+    done = template(*IMAGE, "--set", wrong)
+    assert done.returncode != 0
+    assert "values don't meet the specifications of the schema" in done.stderr
+
+
+def test_optional_values_reach_the_pod(render: Render) -> None:
+    rendered = render(
+        "--set",
+        "imagePullSecrets={one,two},priorityClassName=high,podAnnotations.a=b,nodeSelector.pool=system",
+        "--set",
+        "tolerations[0].operator=Exists,networkPolicy.enabled=false",
+    )
+    template = of_kind(rendered, "Deployment")["spec"]["template"]
+    assert template["metadata"]["annotations"] == {"a": "b"}
+    assert template["spec"]["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
+    assert template["spec"]["priorityClassName"] == "high"
+    assert template["spec"]["nodeSelector"] == {"pool": "system"}
+    assert template["spec"]["tolerations"] == [{"operator": "Exists"}]
+    assert "NetworkPolicy" not in {item["kind"] for item in rendered}
+
+
+def test_profiles_are_installed_when_asked_for(objects: list[Object], render: Render) -> None:
+    assert "AcceleratorProfile" not in {item["kind"] for item in objects}
+    rendered = render("--set", "profiles.install=true")
+    for source in sorted((ROOT / "profiles").glob("*.yaml")):
+        wanted = yaml.safe_load(source.read_text())
+        found = of_kind(rendered, "AcceleratorProfile", wanted["metadata"]["name"])
+        assert found["spec"] == wanted["spec"]
+        assert wanted["metadata"]["labels"].items() <= found["metadata"]["labels"].items()
+        # Runs and services name profiles, so they outlive the release.
+        assert found["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+@pytest.mark.parametrize("folder", ["profiles", "crds"])
+def test_the_charts_copies_are_the_sources(folder: str) -> None:
+    source = {path.name: path.read_text() for path in (ROOT / folder).glob("*.yaml")}
+    copies = {path.name: path.read_text() for path in (CHART / folder).glob("*.yaml")}
+    assert source
+    assert copies == source, "run `make generate`"
+
+
+def test_the_chart_has_the_projects_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert chart["appVersion"] == chart["version"] == version

@@ -61,7 +61,8 @@ def _kind_section(kind: Kind) -> Iterator[str]:
     yield "Refused at once, with this message:"
     yield ""
     for path, message in _messages(root, ""):
-        yield f"- `{path}`: {message}" if path else f"- {message}"
+        if not path.startswith("status."):
+            yield f"- `{path or 'metadata.name'}`: {message}"
     yield ""
 
 

@@ -102,7 +102,7 @@ def steadily(scene: Scene, holds: Callable[[], bool], until: Callable[[], bool],
             raise AssertionError(f"{what} did not hold all the time\n{scene.describe()}")
         return until()
 
-    scene.until(look, f"the end of the time in which {what}")
+    scene.until(look, f"the end of the time in which {what}", seconds=120)
 
 
 def _node(pod: Object) -> str:

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 
 import structlog
-import yaml
 from pydantic_settings import CliSettingsSource
 
 from tandem.cluster.client import ApiError, Client, CredentialsError
@@ -39,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_crds() -> int:
-    from tandem.api.crd import all_crds  # noqa: PLC0415 - the operator itself does not need the generator
+    from tandem.api.crd import all_crds, to_yaml  # noqa: PLC0415 - the operator itself does not need the generator
 
-    yaml.safe_dump_all(all_crds(), sys.stdout, sort_keys=False)
+    sys.stdout.write("---\n".join(to_yaml(definition) for definition in all_crds()))
     return 0
 
 

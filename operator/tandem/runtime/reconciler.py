@@ -34,6 +34,10 @@ STATUS_DELAY = 0.5
 """Seconds over which later statuses of an object are gathered into one write."""
 
 
+COUNTS_FACTOR = 10
+"""How many times longer a status waits that only counts pods anew: a gang's pods start one by one."""
+
+
 class RetryError(Exception):
     """The pass could not be finished; it is to be tried again after a pause of at least `at_least` seconds."""
 
@@ -153,7 +157,8 @@ class Reconciler:
         changed = plan.status is not None and _in_order(plan.status) != _in_order(stored.status)
         later = changed and not plan.intent and not plan.acts and lane is Lane.WORK and bool(stored.status)
         if later:
-            self._queue.add_after(stored.key, self._status_delay, Lane.STATUS)
+            pause = self._status_delay * (COUNTS_FACTOR if only_counts(stored.status, plan.status or {}) else 1)
+            self._queue.add_after(stored.key, pause, Lane.STATUS)
         if changed and not later:
             self._log(stored, plan)
         target = Target(stored.key, stored.uid, stored.resource_version)
@@ -225,6 +230,20 @@ class Reconciler:
             generation=stored.generation,
             resource_version=stored.resource_version,
         )
+
+
+def only_counts(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether two statuses differ in words and in the number of ready pods alone."""
+    return _without_counts(before) == _without_counts(after)
+
+
+def _without_counts(status: Mapping[str, Any]) -> dict[str, Any]:
+    pods = status.get("pods") or {}
+    return {
+        **status,
+        "conditions": [(item["type"], item["status"], item["reason"]) for item in status.get("conditions") or ()],
+        "pods": (pods.get("wanted"), pods.get("succeeded")),
+    }
 
 
 def _words(key: Key) -> dict[str, str]:

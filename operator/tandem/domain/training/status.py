@@ -60,11 +60,11 @@ def _checkpoint(pod: OwnPod) -> CheckpointStatus | None:
 
 
 def ready_ranks(view: RunView, active: ActiveAttempt, finished: frozenset[int]) -> frozenset[int]:
-    """Ranks that run or ended well."""
+    """Ranks that run or ended well. One whose program has just ended counts until its phase tells how."""
     running = (
         rank
         for rank, pod in view.gang(active.number).items()
-        if pod.phase == "Running" and pod.ready and pod.deleting_since is None
+        if pod.phase == "Running" and (pod.ready or pod.exit_code is not None) and pod.deleting_since is None
     )
     return finished.union(running)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from devcluster import kube
 from devcluster.shell import DevclusterError
 from examples import demo
 
@@ -25,7 +26,7 @@ def stalled(reason: str, message: str) -> dict[str, Any]:
 def answers(monkeypatch: pytest.MonkeyPatch, *objects: dict[str, Any]) -> None:
     """Let the API server answer with these in turn; the last stays."""
     left = list(objects)
-    monkeypatch.setattr(demo.kube, "get", lambda *_: left.pop(0) if len(left) > 1 else left[0])
+    monkeypatch.setattr(kube, "get", lambda *_: left.pop(0) if len(left) > 1 else left[0])
 
 
 def test_progress_in_words() -> None:
@@ -54,7 +55,7 @@ def test_a_wait_that_is_over_names_the_object() -> None:
 
 def test_a_failure_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, stalled("ImagePull", "no such image"))
-    monkeypatch.setattr(demo.kube, "kubectl", lambda *_: "LAST SEEN\n" + "\n".join(f"event {n}" for n in range(20)))
+    monkeypatch.setattr(kube, "kubectl", lambda *_: "LAST SEEN\n" + "\n".join(f"event {n}" for n in range(20)))
     text = demo.explain(demo.StoryError("it is stalled", "infsvc", "chat"))
     for part in (
         "it is stalled",

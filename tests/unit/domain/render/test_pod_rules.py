@@ -1,0 +1,180 @@
+"""Rules of rendering, one by one: environment, resources, /dev/shm, security, and what cannot be rendered."""
+
+from typing import Any
+
+import pytest
+
+from tandem.api.accelerator_profile import AcceleratorProfile
+from tandem.api.workload import ClaimRef
+from tandem.domain.render.pod import ClaimMount, Extras, claims_of, directory, pod_spec, spec_problem
+from tandem.domain.variants import Variant, training_variants
+from tests.unit.domain.builders import GPU, GPUS, profile, run
+
+
+def variant(**spec: Any) -> Variant:
+    return training_variants(run(**spec).spec)[0]
+
+
+def main(on: AcceleratorProfile = GPUS, extras: Extras | None = None, **spec: Any) -> dict[str, Any]:
+    """The main container."""
+    (container,) = pod_spec(variant(**spec), on, extras or Extras())["containers"]
+    found: dict[str, Any] = container
+    return found
+
+
+def mounting(path: str, name: str = "mine") -> dict[str, Any]:
+    return {
+        "spec": {
+            "volumes": [{"name": "mine", "emptyDir": {}}],
+            "containers": [{"name": "main", "volumeMounts": [{"name": name, "mountPath": path}]}],
+        }
+    }
+
+
+# Environment
+
+
+def test_env_goes_profile_then_spec_then_variant_with_the_reserved_first() -> None:
+    accelerator = profile(env=[{"name": "A", "value": "profile"}, {"name": "B", "value": "profile"}])
+    own = [{"name": "main", "accelerator": "nvidia-h20", "env": [{"name": "C", "value": "variant"}]}]
+    container = main(
+        accelerator,
+        Extras(env={"TANDEM_ATTEMPT": "1"}),
+        accelerator=None,
+        env=[{"name": "B", "value": "spec"}, {"name": "C", "value": "spec"}],
+        variants=own,
+    )
+    assert container["env"] == [
+        {"name": "TANDEM_ATTEMPT", "value": "1"},
+        {"name": "A", "value": "profile"},
+        {"name": "B", "value": "spec"},
+        {"name": "C", "value": "variant"},
+    ]
+
+
+# Resources
+
+PER_DEVICE = {"cpu": "2", "memory": "4Gi"}
+
+
+@pytest.mark.parametrize(
+    ("users", "requests", "limits"),
+    [
+        (None, {"cpu": "16", "memory": "32Gi"}, {}),
+        ({"requests": {"cpu": "4"}}, {"cpu": "4", "memory": "32Gi"}, {}),
+        ({"limits": {"cpu": "4"}}, {"cpu": "4", "memory": "32Gi"}, {"cpu": "4"}),
+        ({"limits": {"cpu": "8"}, "requests": {"cpu": "2"}}, {"cpu": "2", "memory": "32Gi"}, {"cpu": "8"}),
+        ({"limits": {"ephemeral-storage": "1Gi"}}, {"cpu": "16", "memory": "32Gi"}, {"ephemeral-storage": "1Gi"}),
+        ({"requests": {GPU: "99"}, "limits": {GPU: "99"}}, {"cpu": "16", "memory": "32Gi"}, {}),
+    ],
+    ids=repr,
+)
+def test_the_user_s_resources_go_before_the_profile_s_but_never_the_devices(
+    users: dict[str, Any] | None, requests: dict[str, str], limits: dict[str, str]
+) -> None:
+    resources = main(profile(perDevice=PER_DEVICE), resources=users)["resources"]
+    assert resources == {"requests": {**requests, GPU: "8"}, "limits": {**limits, GPU: "8"}}
+
+
+@pytest.mark.parametrize("per_device", [None, {}])
+def test_a_profile_may_ask_for_nothing_beside_the_devices(per_device: dict[str, str] | None) -> None:
+    assert main(profile(perDevice=per_device))["resources"] == {"requests": {GPU: "8"}, "limits": {GPU: "8"}}
+
+
+# /dev/shm
+
+
+@pytest.mark.parametrize(
+    ("per_device", "template", "size"),
+    [
+        ({"shm": "1Gi"}, None, "8Gi"),
+        ({"shm": "1Gi"}, mounting("/data"), "8Gi"),
+        ({"shm": "1Gi"}, mounting("/dev/shm"), None),
+        ({"shm": "1Gi"}, mounting("/dev/shm/"), None),
+        ({"cpu": "1"}, None, None),
+        (None, None, None),
+    ],
+    ids=repr,
+)
+def test_shm_is_mounted_where_the_profile_asks_and_the_user_does_not(
+    per_device: dict[str, str] | None, template: dict[str, Any] | None, size: str | None
+) -> None:
+    spec = pod_spec(variant(template=template), profile(perDevice=per_device), Extras())
+    volumes = {volume["name"]: volume for volume in spec.get("volumes", ())}
+    mounts = {mount["name"] for mount in spec["containers"][0].get("volumeMounts", ())}
+    if size is None:
+        assert "tandem-shm" not in volumes.keys() | mounts
+    else:
+        assert volumes["tandem-shm"]["emptyDir"] == {"medium": "Memory", "sizeLimit": size}
+        assert "tandem-shm" in mounts
+
+
+# The rest of the pod
+
+
+def test_a_pod_is_restricted_unless_the_user_narrows_it_further() -> None:
+    spec = pod_spec(variant(), GPUS, Extras())
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}}
+    assert spec["containers"][0]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_the_profile_s_nodes_and_architecture_win_over_the_user_s_labels() -> None:
+    template = {"spec": {"nodeSelector": {"accel": "mine", "kubernetes.io/arch": "arm64", "pool": "a"}}}
+    spec = pod_spec(variant(template=template), profile(architecture="amd64"), Extras())
+    assert spec["nodeSelector"] == {"accel": "nvidia-h20", "kubernetes.io/arch": "amd64", "pool": "a"}
+
+
+def test_optional_fields_are_left_out() -> None:
+    spec = pod_spec(variant(), GPUS, Extras())
+    assert not spec.keys() & {"volumes", "tolerations", "runtimeClassName"}
+    assert not spec["containers"][0].keys() & {"command", "args", "volumeMounts"}
+
+
+def test_claims_are_mounted_with_the_user_s_volumes_before() -> None:
+    extras = Extras(claims=[ClaimMount("tandem-model", "models", "/models", read_only=True)])
+    spec = pod_spec(variant(template=mounting("/data")), GPUS, extras)
+    assert [volume["name"] for volume in spec["volumes"]] == ["mine", "tandem-model"]
+    assert spec["volumes"][1]["persistentVolumeClaim"] == {"claimName": "models", "readOnly": True}
+    assert spec["containers"][0]["volumeMounts"][1] == {
+        "name": "tandem-model",
+        "mountPath": "/models",
+        "readOnly": True,
+    }
+
+
+def test_claims_of_the_user_s_template_are_known() -> None:
+    volumes = [{"name": "a", "persistentVolumeClaim": {"claimName": "data"}}, {"name": "b", "emptyDir": {}}]
+    assert claims_of(variant(template={"spec": {"volumes": volumes}})) == ("data",)
+    assert claims_of(variant(template={})) == ()
+
+
+@pytest.mark.parametrize(("path", "where"), [(None, "/models"), ("a/b", "/models/a/b")])
+def test_a_claim_s_path_is_below_its_mount(path: str | None, where: str) -> None:
+    assert directory("/models", ClaimRef(name="models", path=path)) == where
+
+
+# What cannot be rendered
+
+
+def test_a_good_spec_has_no_problem() -> None:
+    assert spec_problem(variant(template=mounting("/data"), env=[{"name": "A", "value": "1"}]), GPUS) is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"image": None}, ["no image", "spec.image"]),
+        ({"devicesPerPod": None}, ["no devicesPerPod"]),
+        ({"env": [{"name": "VISIBLE", "value": "0"}]}, ["env VISIBLE", "nvidia-h20", "take it out"]),
+        ({"template": mounting("/data", "typo")}, ["'typo'", "volumes does not define"]),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_a_spec_that_cannot_be_rendered_says_the_field_and_the_mend(spec: dict[str, Any], words: list[str]) -> None:
+    problem = spec_problem(variant(**spec), profile(forbidEnv=["VISIBLE"]))
+    assert problem is not None
+    assert all(word in problem for word in words)

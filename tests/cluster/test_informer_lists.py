@@ -1,6 +1,7 @@
 """After a list the store is what the server was at one moment, whatever went wrong on the way."""
 
 import pytest
+from aiohttp import web
 
 from tandem.cluster import trim
 from tandem.cluster.client import Client
@@ -141,11 +142,15 @@ async def test_a_list_asked_for_during_a_list_is_made_after_it(api: FakeApi, cli
     for number in range(5):
         await api.put(pod(f"pod-{number}"))
     async with watching(client, synced=False) as watched:
-        await until(lambda: api.count("list") == 1)
-        watched.informer.relist()
-        await until(lambda: api.count("list") == 2)
+
+        async def last_page(_: web.Request) -> web.StreamResponse:
+            watched.informer.relist()
+            return web.json_response({"metadata": {"resourceVersion": str(api.version)}, "items": []})
+
+        api.fail_next("page", last_page)
         await api.watch_number(1)
-    assert api.count("page") == 2
+        assert len(watched.names()) == 5
+    assert (api.count("list"), api.count("page"), api.count("watch")) == (2, 2, 1)
 
 
 @pytest.mark.parametrize(

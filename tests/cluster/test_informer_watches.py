@@ -53,7 +53,7 @@ async def test_a_watch_that_ends_is_resumed_without_a_list(api: FakeApi, client:
 
 
 async def test_a_silent_watch_is_resumed_within_the_silence_without_a_list(api: FakeApi, client: Client) -> None:
-    async with watching(client, silence=0.2) as watched:
+    async with watching(client, silence=0.2, backoff=Backoff(base=30, cap=30)) as watched:
         await api.watch_number(1)
         await api.put(pod("unheard"), quietly=True)
         second = await api.watch_number(2)

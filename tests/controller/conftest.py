@@ -8,14 +8,14 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from devcluster import kube, paths
 from tests.support.api import Api
-from tests.support.operator import HostOperator
+from tests.support.operator import PATIENT, HostOperator
 from tests.support.scene import Scene
 
 _numbers = itertools.count(1)
@@ -93,6 +93,26 @@ def own_operator(crds: None, tmp_path: Path) -> Iterator[HostOperator]:
     operator.start()
     yield operator
     operator.stop()
+
+
+@pytest.fixture
+def operators(quiet_scene: Scene, tmp_path: Path) -> Iterator[Callable[..., HostOperator]]:
+    """Makes operators for a serial test that kills, freezes or doubles them; none is started yet.
+
+    Their times leave room for a restart in the middle of everything on a busy machine. All are ended with the test.
+    """
+    made: list[HostOperator] = []
+
+    def make(**environment: str) -> HostOperator:
+        log = tmp_path / f"operator-{len(made)}.log"
+        operator = HostOperator(paths.kubeconfig(), log, **{**PATIENT, **environment})
+        made.append(operator)
+        return operator
+
+    quiet_scene.log = lambda: "\n".join(operator.tail() for operator in made)
+    yield make
+    for operator in made:
+        operator.kill()
 
 
 def scene_name(request: pytest.FixtureRequest) -> str:

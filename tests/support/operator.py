@@ -23,6 +23,9 @@ FAST = {
 }
 """Times that make stories short. Tests never rely on a pause being over, they wait for what follows it."""
 
+PATIENT = {"TANDEM_BIND_SECONDS": "120", "TANDEM_PARTIAL_CREATE_SECONDS": "90"}
+"""Times that a gang must not run into while an operator or an API server is being restarted under it."""
+
 
 class HostOperator:
     """One operator process; `log` gathers the output of all its lives."""
@@ -31,6 +34,7 @@ class HostOperator:
         self.kubeconfig = kubeconfig
         self.log = log
         self.port = 0
+        self._offset = 0
         self._environment = {**FAST, **environment}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -42,7 +46,12 @@ class HostOperator:
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        before = self.log.stat().st_size if self.log.exists() else 0
+        self.launch()
+        self.until_ready()
+
+    def launch(self) -> None:
+        """Start the process, and do not wait for anything."""
+        self._offset = self.log.stat().st_size if self.log.exists() else 0
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("TANDEM_")},
             **self._environment,
@@ -60,14 +69,26 @@ class HostOperator:
                 env=environment,
                 start_new_session=True,
             )
+
+    def until_ready(self) -> None:
+        """Wait until /readyz says so."""
+        assert self._process is not None
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise AssertionError(f"the operator ended at once:\n{self.tail()}")
-            if self._ready(before):
+            if self._ready():
                 return
             time.sleep(0.1)
         raise AssertionError(f"the operator was not ready in 60 s:\n{self.tail()}")
+
+    def freeze(self) -> None:
+        """SIGSTOP, as a machine that hangs would."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL, as an out-of-memory kill would."""
@@ -86,8 +107,8 @@ class HostOperator:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
             return str(answer.read().decode())
 
-    def _ready(self, offset: int) -> bool:
-        for line in self.log.read_text(errors="replace")[offset:].splitlines():
+    def _ready(self) -> bool:
+        for line in self.log.read_bytes()[self._offset :].decode(errors="replace").splitlines():
             if '"listening"' in line:
                 self.port = int(line.split('"port": ')[1].split(",")[0].rstrip("}"))
         if not self.port:

@@ -29,7 +29,7 @@ class Scene:
         self.name = name
         self.resource = f"test.tandem.dev/{name}"
         self.label = f"test.tandem.dev/{name}"
-        self._log = log
+        self.log = log
         self._nodes: list[str] = []
         self._profiles: list[str] = []
         self._claims: list[str] = []
@@ -195,7 +195,7 @@ class Scene:
             lines.append(f"pod {pod['metadata']['name']} {status.get('phase')} {status.get('containerStatuses')}")
         for event in self.api.get(self.path("events"))["items"]:
             lines.append(f"event {event['involvedObject']['name']} {event['reason']}: {event.get('message')}")
-        return "\n".join([*lines, self._log()])
+        return "\n".join([*lines, self.log()])
 
     def _create(self, kind: str, plural: str, name: str, spec: Object) -> Object:
         body = {"apiVersion": "tandem.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}

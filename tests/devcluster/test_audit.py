@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import audit
+from devcluster import audit, paths
 
 
 def line(name: str, verb: str = "get", agent: str = "tandem/1", user: str = "u") -> str:
@@ -24,7 +24,7 @@ def line(name: str, verb: str = "get", agent: str = "tandem/1", user: str = "u")
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TANDEM_CACHE", str(tmp_path))
-    path = audit.paths.audit_dir() / audit.CURRENT
+    path = paths.audit_dir() / audit.CURRENT
     path.write_text(line("before"))
     return path
 

@@ -1,7 +1,9 @@
 """The parts of the devcluster that need no machine: keys, rendering, names, capabilities, arguments."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -50,7 +52,7 @@ def test_missing_capabilities(bounding: str, missing: set[str]) -> None:
 
 
 @pytest.mark.parametrize("wrap", [lambda process: {"process": process}, lambda process: process])
-def test_bound_takes_out_only_what_is_missing(wrap) -> None:
+def test_bound_takes_out_only_what_is_missing(wrap: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     process = {"capabilities": {"bounding": ["CAP_CHOWN", "CAP_SYS_RESOURCE"], "effective": ["CAP_SYS_RESOURCE"]}}
     bounded_runc.bound(wrap(process), {"CAP_SYS_RESOURCE"})
     assert process["capabilities"] == {"bounding": ["CAP_CHOWN"], "effective": []}

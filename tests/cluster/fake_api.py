@@ -140,6 +140,7 @@ class FakeApi:
         self.secured = False
         self.reloads = 0
         self._answers: dict[str, deque[Answer]] = {"list": deque(), "page": deque(), "watch": deque(), "write": deque()}
+        self._always: Answer | None = None
         self._snapshots: dict[str, tuple[int, list[dict[str, Any]]]] = {}
         self.url = ""
 
@@ -177,6 +178,10 @@ class FakeApi:
     def fail_next(self, what: str, *answers: Answer) -> None:
         """Answer the next requests so. `what`: list (its first page), page (the pages after), watch, write."""
         self._answers[what].extend(answers)
+
+    def answer_all(self, answer: Answer) -> None:
+        """Answer everything so, but for what `fail_next` says."""
+        self._always = answer
 
     def count(self, what: str) -> int:
         """Requests of one sort so far."""
@@ -221,6 +226,8 @@ class FakeApi:
         sort = _sort(request.method, query)
         if self._answers[sort]:
             return await self._answers[sort].popleft()(request)
+        if self._always is not None:
+            return await self._always(request)
         if sort == "watch":
             return await self._watch(request, int(query["resourceVersion"]))
         if sort == "write":

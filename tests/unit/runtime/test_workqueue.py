@@ -1,0 +1,189 @@
+"""The keyed queue: one entry and one worker for a key, the earliest timer, two lanes, a backoff for each key."""
+
+import asyncio
+
+from tandem.runtime.workqueue import Lane, WorkQueue
+from tests.cluster.fake_api import until
+from tests.unit.runtime.builders import key
+
+A, B, C = key("a"), key("b"), key("c")
+
+
+class Clock:
+    """A clock that stands still until told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def next_key(queue: WorkQueue) -> str:
+    """Name of the next key; the caller has it."""
+    taken, _, _ = await asyncio.wait_for(queue.get(), 3)
+    return taken.name
+
+
+async def test_a_key_stands_in_the_queue_once() -> None:
+    queue = WorkQueue()
+    for _ in range(3):
+        queue.add(A)
+    queue.add(B)
+    assert queue.depth() == 2
+    assert [await next_key(queue), await next_key(queue)] == ["a", "b"]
+    assert queue.depth() == 0
+
+
+async def test_a_key_never_has_two_workers() -> None:
+    """What comes meanwhile is done afterwards, once."""
+    queue = WorkQueue()
+    queue.add(A)
+    assert await next_key(queue) == "a"
+    queue.add(A)
+    queue.add(A)
+    queue.add(B)
+    assert await next_key(queue) == "b"
+    assert queue.depth() == 0
+    queue.done(A)
+    assert await next_key(queue) == "a"
+    queue.done(A)
+    assert queue.depth() == 0
+
+
+async def test_a_worker_waits_for_a_key() -> None:
+    queue = WorkQueue()
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    queue.add(A)
+    assert (await asyncio.wait_for(waiting, 3))[0] == A
+
+
+async def test_many_workers_share_the_keys() -> None:
+    queue = WorkQueue()
+    done: list[str] = []
+
+    async def work() -> None:
+        while True:
+            taken, _, _ = await queue.get()
+            done.append(taken.name)
+            queue.done(taken)
+
+    workers = [asyncio.create_task(work()) for _ in range(4)]
+    for number in range(50):
+        queue.add(key(f"k{number}"))
+    await until(lambda: len(done) == 50, "all keys to be done")
+    for worker in workers:
+        worker.cancel()
+    assert sorted(done) == sorted(f"k{number}" for number in range(50))
+
+
+async def test_of_several_timers_the_earliest_counts() -> None:
+    """A later wish neither delays the earlier one nor has the key reconciled twice."""
+    queue = WorkQueue()
+    queue.add_after(A, 60)
+    queue.add_after(A, 0.02)
+    queue.add_after(A, 60)
+    assert queue.depth() == 0
+    assert await next_key(queue) == "a"
+
+
+async def test_no_delay_is_now() -> None:
+    queue = WorkQueue()
+    queue.add_after(A, 0)
+    assert queue.depth() == 1
+
+
+async def test_later_statuses_stand_behind_work() -> None:
+    queue = WorkQueue()
+    queue.add(A, Lane.STATUS)
+    queue.add(B, Lane.WORK)
+    assert [await next_key(queue), await next_key(queue)] == ["b", "a"]
+
+
+async def test_work_overtakes_a_status_of_its_own_key() -> None:
+    """One pass does both; the status does not remain as a second entry."""
+    queue = WorkQueue()
+    queue.add(A, Lane.STATUS)
+    queue.add(B, Lane.WORK)
+    queue.add(A, Lane.WORK)
+    queue.add(A, Lane.STATUS)
+    assert queue.depth() == 2
+    assert [await next_key(queue), await next_key(queue)] == ["b", "a"]
+    assert queue.depth() == 0
+
+
+async def test_a_status_is_not_put_off_for_ever() -> None:
+    """Behind endless work it waits no longer than the queue's patience."""
+    clock = Clock()
+    queue = WorkQueue(clock=clock, patience=2.0)
+    queue.add(A, Lane.STATUS)
+    queue.add(B)
+    queue.add(C)
+    clock.now += 1.9
+    assert await next_key(queue) == "b"
+    clock.now += 0.2
+    assert await next_key(queue) == "a"
+
+
+async def test_while_a_key_is_worked_on_the_more_urgent_lane_is_kept() -> None:
+    queue = WorkQueue()
+    queue.add(A)
+    await queue.get()
+    queue.add(A, Lane.STATUS)
+    queue.add(A, Lane.WORK)
+    queue.add(A, Lane.STATUS)
+    queue.done(A)
+    _, lane, _ = await queue.get()
+    assert lane is Lane.WORK
+
+
+async def test_each_failing_key_has_its_own_growing_pause() -> None:
+    """Success forgets it; the server's wish for more time is honoured."""
+    queue = WorkQueue(first_retry=0.2, last_retry=1.0)
+    assert [queue.retry(A) for _ in range(5)] == [0.2, 0.4, 0.8, 1.0, 1.0]
+    assert queue.retry(B) == 0.2
+    assert queue.retry(B, at_least=7.0) == 7.0
+    queue.succeeded(A)
+    assert queue.retry(A) == 0.2
+    for failed in (A, B):
+        queue.forget(failed)
+
+
+async def test_thousands_of_failures_do_not_overflow() -> None:
+    queue = WorkQueue(last_retry=60.0)
+    pauses = {queue.retry(A) for _ in range(5000)}
+    assert max(pauses) == 60.0
+    queue.forget(A)
+
+
+async def test_a_failed_key_comes_back() -> None:
+    queue = WorkQueue(first_retry=0.01)
+    queue.retry(A)
+    assert await next_key(queue) == "a"
+
+
+async def test_a_forgotten_key_does_not_come_back() -> None:
+    """The object is gone, and so is everything that was planned for it."""
+    queue = WorkQueue()
+    queue.add_after(A, 0.01)
+    queue.add_after(A, 0.01, Lane.STATUS)
+    queue.forget(A)
+    queue.add_after(B, 0.05)
+    assert await next_key(queue) == "b"
+    assert queue.depth() == 0
+
+
+async def test_the_age_of_the_oldest_key_is_known() -> None:
+    """Liveness looks at it: a key that is due and gets no worker means a stuck process."""
+    clock = Clock()
+    queue = WorkQueue(clock=clock)
+    assert queue.oldest() == 0.0
+    queue.add(A, Lane.STATUS)
+    clock.now += 3
+    queue.add(B)
+    clock.now += 2
+    assert queue.oldest() == 5.0
+    _, _, waited = await queue.get()
+    assert waited == 5.0

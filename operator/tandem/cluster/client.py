@@ -28,8 +28,6 @@ from tandem.cluster.paths import core_path, describe, group_path
 __all__ = ["ApiError", "Client", "Credentials", "CredentialsError", "core_path", "group_path"]
 
 JSON = "application/json"
-APPLY = "application/apply-patch+yaml"
-"""Content type of server-side apply; JSON is YAML."""
 MERGE_PATCH = "application/merge-patch+json"
 METADATA_ONLY_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Accept header of a list of metadata alone."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from tandem.api.constants import API_VERSION, FIELD_MANAGER
-from tandem.cluster.client import ApiError, Client, core_path, group_path
+from tandem.cluster.client import MERGE_PATCH, ApiError, Client, core_path, group_path
 from tandem.domain.observed import Key
 from tandem.domain.plan import Child, Delete, Plan, Problem, ProblemKind, Replace, Resource, Scale
 
@@ -25,7 +25,6 @@ PLURALS = {
     "AcceleratorProfile": "acceleratorprofiles",
 }
 APPLY_PATCH = "application/apply-patch+yaml"
-MERGE_PATCH = "application/merge-patch+json"
 STAGES = (Resource.SERVICE, Resource.BUDGET, Resource.DEPLOYMENT, Resource.POD)
 
 

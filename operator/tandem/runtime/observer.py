@@ -38,7 +38,7 @@ class Stores:
 
 def own_pods(stores: Stores, key: Key, uid: str) -> Sequence[OwnPod]:
     """Pods of an object: of a run by its uid; of a service by its name, for their controller is a ReplicaSet."""
-    owned = stores.pods.by_owner(uid if key.kind == "TrainingRun" else key)
+    owned = stores.pods.by_owner(uid if key.kind == "TrainingRun" else key, key.namespace)
     return [pod for pod in owned if isinstance(pod, OwnPod)]
 
 
@@ -79,7 +79,7 @@ def _children(stores: Stores, stored: StoredObject) -> Children:
     uid = stored.uid
     return Children(
         pods=tuple(own_pods(stores, stored.key, uid)),
-        deployments={record.name: record for record in stores.deployments.by_owner(uid)},
-        services={record.name: record for record in stores.services.by_owner(uid)},
-        budgets={record.name: record for record in stores.budgets.by_owner(uid)},
+        deployments={record.name: record for record in stores.deployments.by_owner(uid, stored.key.namespace)},
+        services={record.name: record for record in stores.services.by_owner(uid, stored.key.namespace)},
+        budgets={record.name: record for record in stores.budgets.by_owner(uid, stored.key.namespace)},
     )

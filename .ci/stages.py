@@ -131,12 +131,14 @@ def main() -> int:
     parser.add_argument("--lint", action="store_true", help="only what runs no tests")
     given = parser.parse_args()
     begin = time.monotonic()
-    totals = run(LINT if given.lint else LINT + FAST if given.fast else LINT + FAST + CLUSTER)
+    stages = LINT if given.lint else LINT + FAST if given.fast else LINT + FAST + CLUSTER
+    totals = run(stages)
     if totals.skipped:
         say(f"{totals.skipped} tests were skipped: nothing may be")
     if totals.broken:
         say(f"failed: {', '.join(totals.broken)}")
-    sys.stdout.write(f"{totals.passed} passed, {totals.failed} failed in {time.monotonic() - begin:.0f} s\n")
+    if any(stage.tests for stage in stages):
+        sys.stdout.write(f"{totals.passed} passed, {totals.failed} failed in {time.monotonic() - begin:.0f} s\n")
     return 0 if totals.well else 1
 
 

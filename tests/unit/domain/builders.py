@@ -298,6 +298,12 @@ def condition(plan: Plan, kind: ConditionType) -> Condition | None:
     return Condition.model_validate(found[0]) if found else None
 
 
+def status_of(plan: Plan, kind: ConditionType) -> str | None:
+    """True, False or Unknown; None where the condition is absent."""
+    found = condition(plan, kind)
+    return found.status if found else None
+
+
 def granted(decision: Decision) -> dict[str, int]:
     """Variant -> pods granted."""
     return {grant.variant: grant.pods for grant in decision.grants}

@@ -35,7 +35,7 @@ STATUS_DELAY = 0.5
 
 
 COUNTS_FACTOR = 10
-"""How many times longer a status waits that only counts pods anew: a gang's pods start one by one."""
+"""How many times longer a status waits that only tells how far a gang has started: its pods start one by one."""
 
 
 class RetryError(Exception):
@@ -157,7 +157,7 @@ class Reconciler:
         changed = plan.status is not None and _in_order(plan.status) != _in_order(stored.status)
         later = changed and not plan.intent and not plan.acts and lane is Lane.WORK and bool(stored.status)
         if later:
-            pause = self._status_delay * (COUNTS_FACTOR if only_counts(stored.status, plan.status or {}) else 1)
+            pause = self._status_delay * (COUNTS_FACTOR if same_stage(stored.status, plan.status or {}) else 1)
             self._queue.add_after(stored.key, pause, Lane.STATUS)
         if changed and not later:
             self._log(stored, plan)
@@ -232,17 +232,19 @@ class Reconciler:
         )
 
 
-def only_counts(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether two statuses differ in words and in the number of ready pods alone."""
-    return _without_counts(before) == _without_counts(after)
+def same_stage(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether two statuses differ only in words, in the number of ready pods and in what follows from the pods alone."""
+    return _stage(before) == _stage(after)
 
 
-def _without_counts(status: Mapping[str, Any]) -> dict[str, Any]:
+def _stage(status: Mapping[str, Any]) -> dict[str, Any]:
     pods = status.get("pods") or {}
+    active = status.get("active") or {}
     return {
         **status,
         "conditions": [(item["type"], item["status"], item["reason"]) for item in status.get("conditions") or ()],
         "pods": (pods.get("wanted"), pods.get("succeeded")),
+        "active": {name: value for name, value in active.items() if name != "createdTime"},
     }
 
 

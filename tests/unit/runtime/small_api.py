@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 from tandem.cluster.client import ApiError
+from tandem.cluster.metrics import Metrics
 
 Object = dict[str, Any]
 
@@ -16,6 +17,7 @@ class SmallApi:
     def __init__(self) -> None:
         self.objects: dict[str, Object] = {}
         self.asked: list[str] = []
+        self.metrics = Metrics()
         self._versions = itertools.count(100)
         self._failures: list[tuple[Callable[[str], bool], ApiError, bool]] = []
 

@@ -1,0 +1,272 @@
+"""A pass for one key, with real plans: what is written, what waits, and that nobody suffers for another."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+import structlog.testing
+
+from tandem.cluster.applier import Applier
+from tandem.cluster.client import ApiError, Client
+from tandem.cluster.events import EventRecorder
+from tandem.domain.observed import Key
+from tandem.domain.timing import Timing
+from tandem.runtime import observer
+from tandem.runtime.feeds import Feeds
+from tandem.runtime.placer import Placer
+from tandem.runtime.reconciler import Reconciler, RetryError, same_stage
+from tandem.runtime.workqueue import Lane, WorkQueue
+from tests.cluster.fake_api import until
+from tests.unit.runtime.builders import GPU, key, node, profile_spec, raw, run_spec
+from tests.unit.runtime.small_api import Object, SmallApi
+
+TEAM = "/apis/tandem.dev/v1alpha1/namespaces/team/trainingruns"
+PODS = "/api/v1/namespaces/team/pods"
+
+
+class Setting:
+    """A reconciler over real stores and a small API server, with a node of 4 devices and a profile for it."""
+
+    def __init__(self) -> None:
+        self.api = SmallApi()
+        client = cast("Client", self.api)
+        metrics = self.api.metrics
+        self.queue = WorkQueue(first_retry=0.01)
+        self.feeds = Feeds(client, self.queue, 60)
+        self.feeds.started = True
+        self.stores = self.feeds.stores
+        self.placer = Placer(
+            nodes=self.stores.nodes,
+            pods=self.stores.pods,
+            pods_known=lambda: True,
+            pods_of=lambda key, uid: observer.own_pods(self.stores, key, uid),
+            wake=self.feeds.wake,
+            hold_seconds=600,
+            metrics=metrics,
+        )
+        self.feeds.placer = self.placer
+        self.metrics = metrics
+        self.reconciler = Reconciler(
+            self.stores,
+            self.queue,
+            self.placer,
+            Applier(client, self.feeds),
+            EventRecorder(client),
+            Timing(),
+            metrics,
+            now=lambda: datetime(2026, 11, 23, 10, 0, tzinfo=UTC),
+            jitter=lambda: 0.0,
+            status_delay=0.02,
+        )
+        self.feeds.objects.put("AcceleratorProfile", raw("AcceleratorProfile", "gpu", 1, profile_spec()))
+        self.stores.nodes.feed(("", "node-a"), node(devices=4), 1)
+
+    def run(self, name: str = "hello", **spec: Any) -> Key:
+        """A run, on the server and in the store."""
+        stored = self.api.put(f"{TEAM}/{name}", raw("TrainingRun", name, 1, run_spec(**spec)))
+        self.feeds.objects.put("TrainingRun", stored)
+        return key(name)
+
+    def status(self, name: str = "hello") -> Object:
+        return dict(self.api.objects[f"{TEAM}/{name}"].get("status") or {})
+
+    def reason(self, name: str = "hello") -> str:
+        """Reason of Ready, as the server has it."""
+        return next((c["reason"] for c in self.status(name).get("conditions", ()) if c["type"] == "Ready"), "")
+
+    async def passes(self, settled: Callable[[], Any], workers: int = 1) -> None:
+        """Let workers run until something is so."""
+        tasks = [asyncio.create_task(self.reconciler.work()) for _ in range(workers)]
+        try:
+            await until(settled, "the passes to settle")
+        finally:
+            for task in tasks:
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*tasks)
+
+
+@pytest.fixture
+async def setting() -> Setting:
+    """Nothing has happened yet."""
+    return Setting()
+
+
+async def test_a_new_run_is_decided_and_made_in_one_pass(setting: Setting) -> None:
+    """Intent, Service, pods: no status before or after."""
+    await setting.reconciler.reconcile(setting.run(pods=2), Lane.WORK)
+    writes = [what for what in setting.api.writes() if "events" not in what]
+    assert writes == ["PATCH trainingruns/hello/status", "POST services", "POST pods", "POST pods"]
+    assert "GET trainingruns/hello" not in setting.api.asked
+    assert setting.status()["attempt"] == 1
+    assert sorted(path.rpartition("/")[2] for path in setting.api.objects if path.startswith(PODS)) == [
+        "hello-a1-0",
+        "hello-a1-1",
+    ]
+
+
+async def test_a_pass_over_what_is_settled_asks_nothing(setting: Setting) -> None:
+    """The stores hold the replies of the first pass, so the second needs no watch to have caught up."""
+    queued = setting.run(pods=9)
+    await setting.reconciler.reconcile(queued, Lane.WORK)
+    assert setting.reason() == "Queued"
+    before = [what for what in setting.api.asked if "events" not in what]
+    for lane in Lane:
+        await setting.reconciler.reconcile(queued, lane)
+    assert [what for what in setting.api.asked if "events" not in what] == before
+
+
+async def test_an_edit_between_plan_and_write_makes_nothing(setting: Setting) -> None:
+    """The store is older than the server: the intent is refused, the devices are not lost, the next pass decides anew."""
+    edited = setting.run(pods=4)
+    newer = setting.api.put(f"{TEAM}/hello", raw("TrainingRun", "hello", 1, run_spec(pods=3)))
+    with pytest.raises(RetryError):
+        await setting.reconciler.reconcile(edited, Lane.WORK)
+    assert setting.api.writes() == ["PATCH trainingruns/hello/status"]
+
+    setting.feeds.objects.put("TrainingRun", newer)
+    await setting.reconciler.reconcile(edited, Lane.WORK)
+    assert setting.api.writes().count("POST pods") == 3
+
+
+async def test_half_a_gang_is_completed_after_a_lost_reply(setting: Setting) -> None:
+    """One create was carried out though nobody heard of it, another never arrived: at the end each exists once."""
+    setting.run(pods=2)
+    setting.api.fail("POST pods", ApiError(0, "Unreachable", "cut"), done=True)
+    setting.api.fail("POST pods", ApiError(503, "ServiceUnavailable", "busy"))
+    await setting.passes(lambda: len(setting.stores.pods) == 2)
+    assert setting.status()["attempt"] == 1
+    assert sum(path.startswith(PODS) for path in setting.api.objects) == 2
+
+
+async def test_a_refused_gang_is_rolled_back_and_says_why(setting: Setting) -> None:
+    setting.run(pods=2)
+    setting.api.fail("POST pods", ApiError(403, "Forbidden", "exceeded quota: pods=1"))
+    await setting.passes(
+        lambda: setting.reason() == "CreateRefused" and not any(path.startswith(PODS) for path in setting.api.objects)
+    )
+    ready = setting.status()["conditions"][0]
+    assert "exceeded quota: pods=1" in ready["message"]
+
+
+async def test_later_statuses_are_gathered_into_one_write(setting: Setting) -> None:
+    """Every change is reconciled at once, but what only tells waits, so that the last word alone is written."""
+    waiting = setting.run(pods=9)
+    await setting.reconciler.reconcile(waiting, Lane.WORK)
+    setting.api.asked.clear()
+    for devices in (5, 6, 7):
+        setting.stores.nodes.feed(("", "node-a"), node(devices=devices), devices)
+        await setting.reconciler.reconcile(waiting, Lane.WORK)
+    await setting.passes(lambda: "of 7 devices" in setting.status()["placement"]["rejected"][0]["message"])
+    assert [what for what in setting.api.asked if "events" not in what] == ["PATCH trainingruns/hello/status"]
+
+
+@pytest.mark.parametrize(
+    ("after", "same"),
+    [
+        ({"pods": {"wanted": 4, "ready": 3, "summary": "3/4"}}, True),
+        ({"pods": {"wanted": 4, "ready": 3, "summary": "3/4", "succeeded": "0"}}, False),
+        ({"active": {"number": 1, "createdTime": "2026-11-23T10:00:00Z"}}, True),
+        ({"active": {"number": 2}}, False),
+        ({"conditions": [{"type": "Ready", "status": "True", "reason": "Starting", "message": "so"}]}, True),
+        ({"conditions": [{"type": "Ready", "status": "True", "reason": "Running", "message": "so"}]}, False),
+        ({"observedGeneration": 2}, False),
+    ],
+)
+def test_a_status_that_only_counts_on_may_wait_longer(after: Object, same: bool) -> None:
+    """A rank's end and every change of a reason may not."""
+    before = {
+        "observedGeneration": 1,
+        "pods": {"wanted": 4, "ready": 1, "summary": "1/4"},
+        "active": {"number": 1},
+        "conditions": [{"type": "Ready", "status": "True", "reason": "Starting", "message": "how"}],
+    }
+    assert same_stage(before, {**before, **after}) is same
+
+
+async def test_an_object_that_cannot_be_read_says_so_in_its_status(setting: Setting) -> None:
+    """It was stored past the schema; its other status fields stay, and it is not tried again without end."""
+    broken = setting.run(pods="many")
+    setting.api.objects[f"{TEAM}/hello"]["status"] = {"attempt": 3}
+    setting.feeds.objects.put("TrainingRun", setting.api.put(f"{TEAM}/hello", setting.api.objects[f"{TEAM}/hello"]))
+    await setting.reconciler.reconcile(broken, Lane.WORK)
+    if setting.reason() != "InvalidSpec":
+        await setting.reconciler.reconcile(broken, Lane.STATUS)
+    assert setting.reason() == "InvalidSpec"
+    assert setting.status()["attempt"] == 3
+    assert setting.status()["conditions"][0]["message"].startswith("spec.pods: ")
+    asked = len(setting.api.asked)
+    await setting.reconciler.reconcile(broken, Lane.WORK)
+    assert len(setting.api.asked) == asked
+
+
+async def test_a_poisoned_object_slows_nobody(setting: Setting) -> None:
+    """Its every write fails; with a single worker all others are made, and it alone is paused longer and longer."""
+    setting.run("poisoned")
+    for number in range(3):
+        setting.run(f"good-{number}")
+    for _ in range(50):
+        setting.api.fail("PATCH trainingruns/poisoned/status", ApiError(500, "InternalError", "no"))
+    await setting.passes(lambda: all(setting.status(f"good-{number}").get("attempt") for number in range(3)))
+    assert setting.status("poisoned") == {}
+    tries = setting.api.asked.count("PATCH trainingruns/poisoned/status")
+    assert 1 <= tries < 20
+
+
+async def test_a_bug_costs_its_own_key_alone(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker survives, the log has the key and the trace, the metric counts it."""
+    setting.run("good")
+    buggy = setting.run("buggy")
+    reconcile = setting.reconciler.reconcile
+
+    async def stumble(what: Key, lane: Lane) -> None:
+        if what == buggy:
+            raise ZeroDivisionError
+        await reconcile(what, lane)
+
+    monkeypatch.setattr(setting.reconciler, "reconcile", stumble)
+    with structlog.testing.capture_logs() as logs:
+        await setting.passes(lambda: setting.status("good").get("attempt"))
+        await setting.passes(lambda: b'outcome="bug"} 1.0' in setting.metrics.render())
+    assert {"event": "reconcile failed", "name": "buggy", "log_level": "error"}.items() <= next(
+        dict(line) for line in logs if line["event"] == "reconcile failed"
+    ).items()
+
+
+async def test_the_servers_wish_for_a_pause_is_honoured(setting: Setting) -> None:
+    setting.run()
+    setting.api.fail("PATCH trainingruns/hello/status", ApiError(429, "TooManyRequests", "later", retry_after=30))
+    await setting.passes(lambda: "PATCH trainingruns/hello/status" in setting.api.asked and not setting.queue.depth())
+    assert setting.api.asked.count("PATCH trainingruns/hello/status") == 1
+
+
+async def test_nothing_is_done_for_an_object_that_is_going(setting: Setting) -> None:
+    """Its children are the garbage collector's, and its devices are free for others at once."""
+    held = setting.run(pods=4)
+    await setting.reconciler.reconcile(held, Lane.WORK)
+    for path in [path for path in setting.api.objects if path.startswith(PODS)]:
+        name = path.rpartition("/")[2]
+        setting.stores.pods.feed(("team", name), None, 10_000)
+    going = raw("TrainingRun", "hello", 1, run_spec(pods=4), metadata={"deletionTimestamp": "2026-11-23T10:00:00Z"})
+    setting.feeds.objects.put("TrainingRun", setting.api.put(f"{TEAM}/hello", going))
+    asked = len([what for what in setting.api.asked if "events" not in what])
+    await setting.reconciler.reconcile(held, Lane.WORK)
+    assert len([what for what in setting.api.asked if "events" not in what]) == asked
+
+    await setting.reconciler.reconcile(setting.run("heir", pods=4), Lane.WORK)
+    assert setting.reason("heir") == "Starting"
+
+
+async def test_a_decision_is_one_line_of_log_with_its_inputs(setting: Setting) -> None:
+    """Who looks at night finds what was decided for whom, from which version, and why not elsewhere."""
+    with structlog.testing.capture_logs() as logs:
+        await setting.reconciler.reconcile(setting.run(pods=9, env=[{"name": "TOKEN", "value": "hunter2"}]), Lane.WORK)
+    [line] = [dict(line) for line in logs if line["event"] == "decided"]
+    assert (line["name"], line["reason"], line["attempt"]) == ("hello", "Queued", 0)
+    assert line["rejected"] == ["gpu: DoesNotFitNow"]
+    assert line["generation"] == 1
+    assert "hunter2" not in str(logs)
+    assert GPU not in line["rejected"]

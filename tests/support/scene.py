@@ -34,6 +34,8 @@ class Scene:
         self._profiles: list[str] = []
         self._claims: list[str] = []
         api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+        # Pods are refused before it is there, and a controller manager that was just restarted takes its time.
+        self.until(lambda: api.find(self.path("serviceaccounts", "default")), "the namespace to be ready for pods")
 
     # The stage
 
@@ -159,8 +161,8 @@ class Scene:
 
     # Waiting
 
-    def until(self, test: Callable[[], T], what: str, seconds: float = 60.0) -> T:
-        """The first true value of `test`; a failure shows everything that explains it."""
+    def until(self, test: Callable[[], T], what: str, seconds: float = 60.0, pause: float = 0.15) -> T:
+        """The first true value of `test`, looked at every `pause` seconds; a failure shows everything that explains it."""
         deadline = time.monotonic() + seconds
         problem: object = None
         while time.monotonic() < deadline:
@@ -171,7 +173,7 @@ class Scene:
             else:
                 if value:
                     return value
-            time.sleep(0.15)
+            time.sleep(pause)
         raise AssertionError(f"waited {seconds:.0f} s for {what} ({problem or 'it stayed false'})\n{self.describe()}")
 
     def reason(self, kind: str, name: str, reason: str, seconds: float = 60.0) -> Object:

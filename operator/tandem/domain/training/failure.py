@@ -58,18 +58,16 @@ def _lost(
             name = naming.pod(view.run.name, active.number, rank)
             return _cause(active, "Infra", name, None, None, "the pod is gone and nobody saw its end", view.now)
         if pod is not None and pod.deleting_since is not None:
-            return _cause(
-                active, "Infra", pod.name, pod.node, None, pod.message or "the pod was deleted or evicted", view.now
-            )
+            # Pods of a lost node are evicted by its taints: the node is what an admin has to look at.
+            why = _broken(pod) if _node_broken(view, pod) else pod.message or "the pod was deleted or evicted"
+            return _cause(active, "Infra", pod.name, pod.node, None, why, view.now)
     return None
 
 
 def _failure(view: RunView, active: ActiveAttempt, pod: OwnPod) -> LastFailure:
     broken = next((p for p in view.gang(active.number).values() if _node_broken(view, p)), None)
     if broken is not None:
-        return _cause(
-            active, "Infra", broken.name, broken.node, None, f"node {broken.node} is gone or not ready", view.now
-        )
+        return _cause(active, "Infra", broken.name, broken.node, None, _broken(broken), view.now)
     if pod.exit_code is None:
         # The kubelet refused or evicted it: the program did not end by itself.
         why = ": ".join(part for part in (pod.reason, pod.message) if part) or "the pod failed without an exit code"
@@ -93,6 +91,10 @@ def _node_broken(view: RunView, pod: OwnPod) -> bool:
         return False
     node = view.nodes.get(pod.node)
     return node is None or not node.ready
+
+
+def _broken(pod: OwnPod) -> str:
+    return f"node {pod.node} is gone or not ready"
 
 
 def _ended(view: RunView, pod: OwnPod) -> datetime:

@@ -171,6 +171,9 @@ class Applier:
         what = f"{found.get('kind', child.resource.value)} {child.name!r}"
         if "deletionTimestamp" in metadata:
             return Problem(ProblemKind.TRANSIENT, child.name, f"{what} of somebody else is being deleted")
+        if _was_made_for_namesake(target, metadata):
+            message = f"{what} of an earlier {target.key.kind} {target.key.name!r} is still to be collected"
+            return Problem(ProblemKind.TRANSIENT, child.name, message)
         message = f"{what} exists and is not owned by {target.key.kind} {target.key.name!r}: rename one of them"
         return Problem(ProblemKind.NAME_CONFLICT, child.name, message)
 
@@ -223,6 +226,16 @@ class Applier:
     async def _request(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         async with self._slots:
             return await self._client.request(method, path, **more)
+
+
+def _was_made_for_namesake(target: Target, metadata: Mapping[str, Any]) -> bool:
+    """Whether a child's owner is gone and another of its name is there: the garbage collector is on its way."""
+    return any(
+        owner.get("controller")
+        and owner["apiVersion"] == API_VERSION
+        and (owner["kind"], owner["name"]) == (target.key.kind, target.key.name)
+        for owner in metadata.get("ownerReferences") or ()
+    )
 
 
 def _problem(name: str, error: ApiError) -> Problem:

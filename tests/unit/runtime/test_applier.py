@@ -56,7 +56,7 @@ def setting() -> Setting:
 
 def child(name: str, resource: Resource = Resource.POD, owner: str = "hello-uid", **metadata: Any) -> Child:
     """A child to be made."""
-    owners = [{"uid": owner, "controller": True}]
+    owners = [{"apiVersion": "v1", "kind": "Pod", "name": "owner", "uid": owner, "controller": True}]
     body = {"kind": "Pod", "metadata": {"name": name, "namespace": "team", "ownerReferences": owners, **metadata}}
     return Child(resource, body)
 
@@ -147,10 +147,21 @@ async def test_a_pod_of_somebody_else_that_is_ending_is_waited_for(setting: Sett
     assert "is being deleted" in problem.message
 
 
+async def test_a_pod_of_an_earlier_run_of_the_name_is_waited_for(setting: Setting) -> None:
+    """Recreated at once under its name: the garbage collector has not come by yet, and nobody has to rename anything."""
+    owner = {"apiVersion": "tandem.dev/v1alpha1", "kind": "TrainingRun", "name": "hello", "uid": "earlier-uid"}
+    body = child("hello-a1-0").body
+    metadata = {**body["metadata"], "uid": "x", "ownerReferences": [{**owner, "controller": True}]}
+    setting.api.put(f"{PODS}/hello-a1-0", {**body, "metadata": metadata})
+    [problem] = (await setting.run(create=(child("hello-a1-0"),))).problems
+    assert problem.kind is ProblemKind.TRANSIENT
+    assert problem.message == "Pod 'hello-a1-0' of an earlier TrainingRun 'hello' is still to be collected"
+
+
 async def test_a_pod_that_merely_mentions_our_uid_is_not_ours(setting: Setting) -> None:
     """An owner that is not the controller says nothing about whose it is."""
     body = child("hello-a1-0").body
-    metadata = {**body["metadata"], "uid": "x", "ownerReferences": [{"uid": "hello-uid", "controller": False}]}
+    metadata = {**body["metadata"], "uid": "x", "ownerReferences": [{"uid": "hello-uid"}]}
     setting.api.put(f"{PODS}/hello-a1-0", {**body, "metadata": metadata})
     [problem] = (await setting.run(create=(child("hello-a1-0"),))).problems
     assert problem.kind is ProblemKind.NAME_CONFLICT

@@ -30,7 +30,7 @@ def test_an_inline_variant_is_named_main_and_has_the_documented_defaults() -> No
     assert (trained.command, trained.args, trained.env, trained.resources) == (None, None, (), None)
 
 
-INLINE = {
+INLINE: dict[str, Any] = {
     "pods": 4,
     "devicesPerPod": 8,
     "image": "train:1",
@@ -38,7 +38,7 @@ INLINE = {
     "args": ["train.py"],
     "resources": {"requests": {"cpu": "8"}},
 }
-OWN = {
+OWN: dict[str, Any] = {
     "pods": 2,
     "devicesPerPod": 4,
     "image": "train:cann",

@@ -8,7 +8,7 @@ from tandem.domain.serving.plan import plan_service
 from tests.unit.domain.builders import NPUS, decide_service, node, service, service_view
 
 STATE = snapshot([node("gpu-0"), node("gpu-1")], ())
-TWO_VARIANTS = [
+TWO_VARIANTS: list[dict[str, Any]] = [
     {"name": "a", "accelerator": "nvidia-h20"},
     {"name": "b", "accelerator": "nvidia-h20", "minReplicas": 1},
 ]
@@ -54,7 +54,10 @@ def test_a_service_that_was_given_more_says_nothing() -> None:
 
 def test_profiles_stand_in_the_order_of_variants_whoever_was_served_first() -> None:
     """Minimums are given first; another order in status would be one write more, and read as another preference."""
-    spec = {"variants": [{**TWO_VARIANTS[0], "accelerator": "ascend-910b"}, TWO_VARIANTS[1]], "accelerator": None}
+    spec: dict[str, Any] = {
+        "variants": [{**TWO_VARIANTS[0], "accelerator": "ascend-910b"}, TWO_VARIANTS[1]],
+        "accelerator": None,
+    }
     state = snapshot([node("npu-0", accelerator=NPUS), node("gpu-0")], ())
     plan = decide_service(service_view(service(replicas=2, **spec)), state)
     assert plan.status is not None

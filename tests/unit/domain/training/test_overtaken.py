@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,12 @@ from tandem.domain.observed import OwnPod
 from tandem.domain.training.view import RunView
 from tests.unit.domain.builders import complete, decide_run, pending, pod, run, run_view
 
-UNPULLED = {"node": "gpu-0", "scheduled": True, "waiting_reason": "ErrImagePull", "waiting_message": "no such tag"}
+UNPULLED: dict[str, Any] = {
+    "node": "gpu-0",
+    "scheduled": True,
+    "waiting_reason": "ErrImagePull",
+    "waiting_message": "no such tag",
+}
 
 
 def edited(pods: Sequence[OwnPod]) -> RunView:

@@ -6,6 +6,7 @@ Messages carry counts, never names of other tenants.
 from tandem.api.reasons import Reason
 from tandem.domain.placement.fit import Room
 from tandem.domain.placement.request import Candidate, Option, Rejection
+from tandem.domain.words import times
 
 REFUSING = frozenset({Reason.UNKNOWN_ACCELERATOR, Reason.ILLEGAL_COUNT})
 """Reasons that waiting does not cure: the spec or the profiles must change."""
@@ -39,7 +40,7 @@ def illegal_count(variant: str, option: Option, *, distributed: bool) -> Rejecti
     if legal is None or option.devices in legal:
         return None
     allowed = ", ".join(str(number) for number in sorted(legal))
-    asked = f"{_times(option.devices, 'device')} {where} {'is' if option.devices == 1 else 'are'}"
+    asked = f"{times(option.devices, 'device')} {where} {'is' if option.devices == 1 else 'are'}"
     return Rejection(
         variant,
         option.profile.name,
@@ -50,17 +51,13 @@ def illegal_count(variant: str, option: Option, *, distributed: bool) -> Rejecti
 
 def does_not_fit(variant: str, option: Option, found: Room) -> Rejection:
     """Too few free devices, with the numbers that show why."""
-    asked = _times(option.pods, "pod") + " x " + _times(option.devices, "device")
+    asked = times(option.pods, "pod") + " x " + times(option.devices, "device")
     if found.nodes == 0:
         why = "no node with its labels is ready and schedulable"
     elif found.total == 0:
-        why = f"its {_times(found.nodes, 'node')} offer no {option.resource}"
+        why = f"its {times(found.nodes, 'node')} offer no {option.resource}"
     elif found.free < option.pods * option.devices:
-        why = f"{found.free} of {found.total} devices are free on {_times(found.nodes, 'node')}"
+        why = f"{found.free} of {found.total} devices are free on {times(found.nodes, 'node')}"
     else:
-        why = f"{found.free} devices are free but split over nodes: {_times(found.pods, 'such pod')} would fit"
+        why = f"{found.free} devices are free but split over nodes: {times(found.pods, 'such pod')} would fit"
     return Rejection(variant, option.profile.name, Reason.DOES_NOT_FIT_NOW, f"{asked} asked for; {why}")
-
-
-def _times(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -14,6 +14,7 @@ from tandem.domain.render.pod import spec_problem
 from tandem.domain.training import pods
 from tandem.domain.training.view import RunView
 from tandem.domain.variants import Variant
+from tandem.domain.words import times
 
 HOLDING = frozenset({Reason.NOT_BOUND, Reason.CREATE_REFUSED, Reason.IMAGE_PULL, Reason.NAME_CONFLICT})
 """Outcomes that hold a variant off; they stay the run's headline until it is tried again."""
@@ -56,8 +57,8 @@ def option(variant: Variant, profile: AcceleratorProfile) -> Option:
 
 def chosen(decision: Decision, grant: Grant) -> Placement:
     """Status of a decision that found a place."""
-    taken = f"{grant.pods} x {grant.option.devices} {grant.option.resource}"
-    skipped = f", {len(decision.rejected)} candidates before it rejected" if decision.rejected else ""
+    taken = f"{times(grant.pods, 'pod')} x {grant.option.devices} {grant.option.resource}"
+    skipped = f"; {times(len(decision.rejected), 'candidate')} before it rejected" if decision.rejected else ""
     return Placement(
         chosen=grant.option.profile.name,
         variant=grant.variant,

@@ -13,13 +13,14 @@ from tandem.domain.plan import Delete, Plan, Resource
 from tandem.domain.training import predecessor, restart, status
 from tandem.domain.training.report import report
 from tandem.domain.training.view import RunView
+from tandem.domain.words import times
 
 SUSPENDED = Headline(Reason.SUSPENDED, "no pods are kept while spec.suspend is true")
 
 
 def succeed(view: RunView, active: ActiveAttempt) -> Plan:
     """Every rank ended with exit code 0."""
-    message = f"{active.pods} pods succeeded in attempt {active.number} on {active.accelerator}"
+    message = f"{times(active.pods, 'pod')} succeeded in attempt {active.number} on {active.accelerator}"
     return _ended(view, active, Headline(Reason.SUCCEEDED, message), completion_time=clock.stamp(view.now))
 
 

@@ -14,6 +14,7 @@ from tandem.domain.training import attempt, choose, ending, pods, status
 from tandem.domain.training.rendezvous import headless_service
 from tandem.domain.training.report import report, stay
 from tandem.domain.training.view import RunView
+from tandem.domain.words import times
 
 
 def begin(view: RunView, decision: Decision) -> Plan:
@@ -32,7 +33,7 @@ def begin(view: RunView, decision: Decision) -> Plan:
         }
     )
     why = Headline(
-        Reason.STARTING, f"attempt {active.number} on {active.accelerator}: {active.pods} pods are being made"
+        Reason.STARTING, f"attempt {active.number} on {active.accelerator}: making {times(active.pods, 'pod')}"
     )
     return report(view, after, why, intent=True, create=_children(view, active, range(active.pods), grant))
 
@@ -94,14 +95,14 @@ def progress(view: RunView, active: ActiveAttempt, finished: frozenset[int]) -> 
         return headline.troubled(Reason.IMAGE_PULL, _pull_message(pulling[0]))
     where = f"attempt {active.number} on {active.accelerator}"
     if len(status.ready_ranks(view, active, finished)) == active.pods:
-        return Headline(Reason.RUNNING, f"{where}: all {active.pods} pods run")
+        return Headline(Reason.RUNNING, f"{where}: {times(active.pods, 'pod')} running")
     waiting = _unscheduled(view, active)
     if waiting:
         return Headline(
             Reason.STARTING,
             f"{where}: {len(waiting)} of {active.pods} pods wait for a node: {_scheduler_says(waiting)}",
         )
-    return Headline(Reason.STARTING, f"{where}: {active.pods} pods are starting")
+    return Headline(Reason.STARTING, f"{where}: {times(active.pods, 'pod')} starting")
 
 
 def next_look(view: RunView, active: ActiveAttempt) -> float | None:

@@ -11,6 +11,7 @@ from tandem.api.training_run import ActiveAttempt
 from tandem.domain.observed import OwnPod
 from tandem.domain.plan import Delete, Resource
 from tandem.domain.training.view import RunView
+from tandem.domain.words import times
 
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
@@ -47,7 +48,9 @@ def waiting(view: RunView) -> Waiting | None:
     stuck = [pod for pod in blocking if _overdue(view, pod)]
     if stuck:
         return Waiting(f"{stuck[0].name} does not end on node {stuck[0].node}: look at its kubelet", stuck=True)
-    return Waiting(f"{len(blocking)} pods of attempt {max(pod.attempt for pod in blocking)} are ending", stuck=False)
+    return Waiting(
+        f"{times(len(blocking), 'pod')} of attempt {max(pod.attempt for pod in blocking)} still ending", stuck=False
+    )
 
 
 def _unreachable(view: RunView, pod: OwnPod) -> bool:

@@ -83,7 +83,7 @@ def test_the_candidates_before_the_chosen_one_are_told() -> None:
     assert placement.variant == "small"
     assert (
         placement.reason
-        == "nvidia-h20 is the first listed that fits 1 x 8 nvidia.com/gpu, 1 candidates before it rejected"
+        == "nvidia-h20 is the first listed that fits 1 pod x 8 nvidia.com/gpu; 1 candidate before it rejected"
     )
     assert [item.reason for item in placement.rejected or []] == ["DoesNotFitNow"]
 

@@ -190,7 +190,7 @@ def between(*pods: OwnPod, now: float = 60, **fields: Any) -> RunView:
 def test_the_next_attempt_waits_for_old_pods_to_end() -> None:
     plan = decide_run(between(pod(0, deleting_since=later(90)), succeeded(1)))
     assert (plan.reason, plan.acts, plan.requeue_after) == (Reason.WAITING_FOR_PREDECESSOR, False, 60)
-    assert message(plan) == "1 pods of attempt 1 are ending"
+    assert message(plan) == "1 pod of attempt 1 still ending"
 
 
 def test_an_old_pod_that_was_not_deleted_yet_is_deleted_and_waited_for() -> None:

@@ -14,6 +14,9 @@ QUIET = frozenset(
 )
 """Reasons that follow from another and deserve no event of their own."""
 
+EXPECTED = frozenset({Reason.QUEUED, Reason.STARTING})
+"""A service that waits or starts is not ready yet, but nothing is wrong with it."""
+
 FAILURES = frozenset({Reason.USER_FAILURE, Reason.INFRA_FAILURE})
 """The object is accepted and goes on by itself, but people want to be told."""
 
@@ -73,5 +76,5 @@ def events(old: Sequence[Condition], headline: Headline) -> tuple[Event, ...]:
     before = find(old, ConditionType.READY)
     if headline.reason in QUIET or (before is not None and before.reason == headline.reason):
         return ()
-    warning = not headline.ready or headline.reason in FAILURES
+    warning = headline.reason in FAILURES or not (headline.ready or headline.reason in EXPECTED)
     return (Event(headline.reason.value, clip(headline.message), warning),)

@@ -47,6 +47,8 @@ def test_messages_are_cut_to_what_a_condition_holds() -> None:
     [
         (None, Headline(Reason.QUEUED, "waits"), False),
         (Reason.QUEUED, Headline(Reason.STARTING, "starts"), False),
+        (None, headline.troubled(Reason.STARTING, "0 of 2 replicas answer"), False),
+        (None, headline.troubled(Reason.QUEUED, "0 of 8 devices are free"), False),
         (Reason.RUNNING, Headline(Reason.USER_FAILURE, "exit code 1"), True),
         (Reason.RUNNING, Headline(Reason.INFRA_FAILURE, "node gone"), True),
         (Reason.STARTING, headline.troubled(Reason.IMAGE_PULL, "no image"), True),

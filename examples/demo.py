@@ -63,9 +63,7 @@ def main() -> int:
         )
         return 1
     except KeyboardInterrupt:
-        print(
-            "demo: interrupted; `make demo` goes on from here, `python -m devcluster down` ends all.", file=sys.stderr
-        )
+        print("demo: interrupted; `make demo` goes on from here, `make clean` ends all.", file=sys.stderr)
         return 130
     say(f"all done in {time.monotonic() - begin:.0f} s")
     print(summary(text))
@@ -217,11 +215,11 @@ Asked to go on from {PROMPT!r}, {SERVICE} wrote: {text!r}
 
 Go on with:
   export KUBECONFIG={paths.kubeconfig()} PATH={paths.bin_dir()}:$PATH
-  kubectl describe trun {RUN}                              what was decided, and why
-  kubectl scale infsvc {SERVICE} --replicas=2                 two replicas, or none with 0
-  kubectl apply -f examples/two-variants.yaml             one run, two makes of accelerator
-  python -m devcluster status                             the nodes and their devices
-  python -m devcluster down                               take everything away"""
+  kubectl describe trun {RUN}                     what was decided, and why
+  kubectl scale infsvc {SERVICE} --replicas=2         two replicas, or none with 0
+  kubectl apply -f examples/two-variants.yaml    one run, two makes of accelerator
+  .venv/bin/python -m devcluster status          the nodes and their devices
+  make clean                                     take everything away"""
 
 
 def explain(error: StoryError) -> str:

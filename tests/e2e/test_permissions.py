@@ -21,7 +21,8 @@ ON_NOTHING = ["sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"]
 
 
 def workload(kind: str, name: str, **spec: Any) -> kube.Object:
-    body = {"image": "tandem-dev/tools:dev", "command": ON_NOTHING, "devicesPerPod": 1, **spec}
+    drain = {"drain": {"seconds": 0}} if kind == "InferenceService" else {}
+    body = {"image": "tandem-dev/tools:dev", "command": ON_NOTHING, "devicesPerPod": 1, **drain, **spec}
     return {"apiVersion": "tandem.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": body}
 
 
@@ -81,22 +82,14 @@ def test_names_that_are_taken_are_told_and_heal(namespace: str) -> None:
 
 def test_a_life_with_every_kind_of_change(namespace: str) -> None:
     """Suspend and resume, a new port, another variant, a wish for other numbers: every write that the operator knows."""
-    server = ["httpd", "-f", "-p", "8080", "-h", "/etc"]
-    probed = {
-        "command": server,
-        "port": 8080,
-        "startup": {"path": "/passwd", "timeoutSeconds": 30},
-        "drain": {"seconds": 0},
-    }
-    variant = {"devicesPerPod": 1}
     both = [
-        {"name": "a", "accelerator": "ascend-910b", "maxReplicas": 1, **variant},
-        {"name": "n", "accelerator": "nvidia-h20", **variant},
+        {"name": "ascend", "accelerator": "ascend-910b", "maxReplicas": 1},
+        {"name": "nvidia", "accelerator": "nvidia-h20"},
     ]
     apply(
         namespace,
         workload("TrainingRun", "job", accelerator="nvidia-h20", pods=2, launcher="Plain"),
-        workload("InferenceService", "web", replicas=2, variants=both, **probed),
+        workload("InferenceService", "web", replicas=2, variants=both),
     )
     for suspend, state in ((True, "Suspended"), (False, "Running"), (True, "Suspended")):
         until(lambda: reason("trun", "job", namespace) in ("Running", "Suspended"), "the run to run", 90)
@@ -108,25 +101,21 @@ def test_a_life_with_every_kind_of_change(namespace: str) -> None:
         found = kube.items(f"--namespace={namespace}", "deployments")
         return {item["metadata"]["name"]: item["spec"]["replicas"] for item in found}
 
-    until(lambda: deployments() == {"web-a": 1, "web-n": 1}, "a replica on each variant")
+    until(lambda: deployments() == {"web-ascend": 1, "web-nvidia": 1}, "a replica on each variant")
     kube.kubectl(f"--namespace={namespace}", "scale", "infsvc", "web", "--replicas=3")
-    until(lambda: deployments() == {"web-a": 1, "web-n": 2}, "a third replica")
-    apply(
-        namespace,
-        workload("InferenceService", "web", replicas=3, variants=both[1:], **{**probed, "port": 8081}),
-    )
-    until(lambda: deployments() == {"web-n": 3}, "the variant to be dropped")
-    front = until(lambda: kube.get(f"--namespace={namespace}", "service", "web"), "the Service")
-    assert front["spec"]["ports"][0]["port"] == 8081
+    until(lambda: deployments() == {"web-ascend": 1, "web-nvidia": 2}, "a third replica")
+    apply(namespace, workload("InferenceService", "web", replicas=3, port=8081, variants=both[1:]))
+    until(lambda: deployments() == {"web-nvidia": 3}, "the variant to be dropped")
+
+    def port() -> object:
+        return kube.get(f"--namespace={namespace}", "service", "web")["spec"]["ports"][0]["port"]
+
+    until(lambda: port() == 8081, "the new port")
 
 
 def test_the_role_is_what_was_used(start: audit.Mark) -> None:
     """Last in this file: it judges all requests of the session."""
     events = audit.since(start, user=ACCOUNT)
-    assert not [event.uri for event in events if event.code in (401, 403)]
-    used = {(event.group, resource_of(event), event.verb) for event in events if event.resource}
-    # A watch is written down when it ends, minutes later: whoever lists here watches next, or meets the 403 at once.
-    used |= {(group, name, "watch") for group, name, verb in used if verb == "list"}
     rules = kube.get("clusterrole", f"{demo.RELEASE}-operator")["rules"]
     granted = {
         (group, name, verb)
@@ -135,7 +124,12 @@ def test_the_role_is_what_was_used(start: audit.Mark) -> None:
         for name in rule["resources"]
         for verb in rule["verbs"]
     }
-    assert {use for use in used if use[2] != "watch"} <= granted
+    used = {(event.group, resource_of(event), event.verb) for event in events if event.resource}
+    # A right that is missing would stand here too, as the request that was refused. (A 403 alone says nothing: in a
+    # namespace that is being deleted every create is answered with it.)
+    assert used <= granted, sorted(used - granted)
+    # A watch is written down when it ends, minutes later: whoever lists here watches next, or meets the 403 at once.
+    used |= {(group, name, "watch") for group, name, verb in used if verb == "list"}
     assert granted - used <= ELSEWHERE, sorted(granted - used)
 
 

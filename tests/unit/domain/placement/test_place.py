@@ -213,9 +213,9 @@ PODS = st.lists(
     max_size=4,
 )
 OPTIONS = st.builds(option, st.sampled_from(KINDS), st.integers(1, 4), st.sampled_from([1, 2, 3, 4, 8]))
-CANDIDATES = st.lists(st.lists(OPTIONS, max_size=2), min_size=1, max_size=3).map(
-    lambda groups: tuple(candidate(f"v{i}", *options) for i, options in enumerate(groups))
-)
+CANDIDATES = st.lists(
+    st.lists(OPTIONS, max_size=2, unique_by=lambda item: item.profile.name), min_size=1, max_size=3
+).map(lambda groups: tuple(candidate(f"v{i}", *options) for i, options in enumerate(groups)))
 
 
 @st.composite

@@ -184,6 +184,7 @@ class World:
             self.budgets[made.name] = child(made.name)
         else:
             assert made.name not in self.deployments
+            self._check_intent(metadata["labels"][LABEL_VARIANT], made.body["spec"]["replicas"])
             self.deployments[made.name] = DeploymentRecord(
                 namespace="team",
                 name=made.name,
@@ -211,6 +212,7 @@ class World:
         record = self.deployments[name]
         assert (record.uid, record.resource_version) == (change.uid, change.resource_version)
         assert record.inputs_hash != digest, "nothing is made anew from the same inputs"
+        self._check_intent(record.variant, body["spec"]["replicas"])
         self.deployments[name] = replace(
             record,
             resource_version=record.resource_version + 1,
@@ -226,12 +228,16 @@ class World:
         record = self.deployments[change.name]
         assert (record.uid, record.resource_version) == (change.uid, change.resource_version)
         assert record.wanted != change.replicas
+        self._check_intent(record.variant, change.replicas)
         self.deployments[change.name] = replace(
             record,
             resource_version=record.resource_version + 1,
             generation=record.generation + 1,
             wanted=change.replicas,
         )
+
+    def _check_intent(self, variant: str, replicas: int) -> None:
+        assert self.shares().get(variant, 0) == replicas, "a share stands in status before a Deployment follows it"
 
     # The cluster
 

@@ -41,8 +41,8 @@ def state(plan: Plan) -> tuple[str, str, str | None, str | None]:
     """Reason and status of Ready, then Stalled and Reconciling."""
     ready = condition(plan, ConditionType.READY)
     assert ready is not None
-    kinds = (ConditionType.STALLED, ConditionType.RECONCILING)
-    return ready.reason, ready.status, *(status_of(plan, kind) for kind in kinds)  # type: ignore[return-value]
+    stalled, reconciling = status_of(plan, ConditionType.STALLED), status_of(plan, ConditionType.RECONCILING)
+    return ready.reason, ready.status, stalled, reconciling
 
 
 def message(plan: Plan) -> str:

@@ -37,36 +37,30 @@ def succeeded(scene: Scene, *runs: str) -> None:
 def test_an_operator_that_is_killed_again_and_again_makes_exact_gangs(
     quiet_scene: Scene, workers: list[str], operators: Operators
 ) -> None:
-    """Twelve kills, each after a few writes, with a restart at once; every third time there is a new gang to make."""
+    """Eight kills, each after a few writes of a gang's creation; each next operator finds what the one before left."""
     scene = quiet_scene
-    scene.devices(workers[:2], 12)
+    scene.devices(workers[:2], 16)
     profile = scene.profile()
-    operator = operators()
+    # One write after the other: creation takes long enough to be cut anywhere.
+    operator = operators(TANDEM_WRITES="1")
     moments = random.Random(20261123)
     start = audit.mark()
-    runs: list[str] = []
+    runs = [f"gang-{number}" for number in range(8)]
     half_made = 0
-    for kill in range(12):
-        if kill % 3 == 0:
-            runs.append(f"gang-{len(runs)}")
-            scene.run(runs[-1], accelerator=profile, pods=GANG, command=WELL)
-        here, few = audit.mark(), moments.randint(1, 4)
+    for run in runs:
+        scene.run(run, accelerator=profile, pods=GANG, command=WELL)
+        here, few = audit.mark(), moments.randint(1, GANG + 1)
         operator.launch()
-        scene.until(
-            lambda here=here, few=few: (
-                len(writes(here, scene.name)) >= few or set(made_pods(start, scene.name)) == set(names(*runs))
-            ),
-            f"{few} writes, or every gang to be made",
-            pause=0.002,
-        )
+        scene.until(lambda here=here, few=few: len(writes(here, scene.name)) >= few, f"{few} writes", pause=0.002)
         operator.kill()
-        half_made += len(made_pods(start, scene.name)) % GANG > 0
+        half_made += len(scene.pods()) % GANG > 0
 
     operator.start()
 
     succeeded(scene, *runs)
     assert scene.pod_names() == names(*runs)
-    assert made_pods(start, scene.name) == dict.fromkeys(names(*runs), 1)
+    # A create whose client died before the answer has no 201 in the log, though its pod exists.
+    assert set(made_pods(start, scene.name).values()) == {1}
     assert deleted_pods(start, scene.name) == []
     assert half_made, "no kill came in the middle of a gang: the test has to look more often"
 
@@ -78,13 +72,13 @@ def test_a_frozen_operator_goes_on_from_what_is_true_then(
     scene = quiet_scene
     scene.devices(workers[:2], 6)
     profile = scene.profile()
-    operator = operators()
+    operator = operators(TANDEM_WRITES="1")
     operator.start()
     scene.run("steady", accelerator=profile, pods=GANG, command=STEERED)
     scene.reason("trun", "steady", "Running")
     start = audit.mark()
     scene.run("half", accelerator=profile, pods=GANG, command=WELL)
-    scene.until(lambda: writes(start, scene.name), "the first write of the gang")
+    scene.until(lambda: writes(start, scene.name), "the first write of the gang", pause=0.002)
     operator.freeze()
     scene.run("missed", accelerator=profile, pods=GANG, command=WELL)
     scene.delete_pod("steady-a1-2")

@@ -163,4 +163,4 @@ class ServiceMachine(RuleBasedStateMachine):
 
 
 TestServiceMachine = ServiceMachine.TestCase
-TestServiceMachine.settings = settings(max_examples=60, stateful_step_count=30)
+TestServiceMachine.settings = settings(max_examples=120, stateful_step_count=30)

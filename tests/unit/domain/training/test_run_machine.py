@@ -183,4 +183,4 @@ class TrainingMachine(RuleBasedStateMachine):
 
 
 TestTrainingMachine = TrainingMachine.TestCase
-TestTrainingMachine.settings = settings(max_examples=100, stateful_step_count=40)
+TestTrainingMachine.settings = settings(max_examples=200, stateful_step_count=40)

@@ -209,6 +209,18 @@ def test_fewer_replicas_than_stand_are_no_negative_number_while_a_claim_is_missi
     assert status_of(plan, ConditionType.PLACED) == "True"
 
 
+def test_a_service_without_its_claim_can_still_be_scaled_to_zero() -> None:
+    plan = plan_service(with_spec(settled(3), replicas=0, model={"claim": {"name": "gone"}}))
+    assert [change.replicas for change in plan.scale] == [0]
+    assert plan.reason is Reason.SCALED_TO_ZERO
+
+
+def test_scaling_to_zero_needs_no_spec_that_can_be_rendered() -> None:
+    plan = plan_service(with_spec(settled(3), replicas=0, model={"claim": {"name": "gone"}}))
+    assert [scale.replicas for scale in plan.scale] == [0]
+    assert (plan.create, plan.replace) == ((), ())
+
+
 def test_it_heals_when_the_claim_comes() -> None:
     view = service_view(service(model={"claim": {"name": "models"}}), claims={"models"})
     plan = decide_service(view, STATE)

@@ -23,6 +23,15 @@ def test_a_namespace_that_ends_does_not_refuse() -> None:
     assert error.reason == "NamespaceTerminating"
 
 
+def test_a_namespace_whose_service_account_is_still_to_come_does_not_refuse() -> None:
+    """A run that is applied together with its namespace must not be told off for it."""
+    message = (
+        'pods "a-a1-0" is forbidden: error looking up service account team/default: serviceaccount "default" not found'
+    )
+
+    assert not from_status({"code": 403, "reason": "Forbidden", "message": message}).refused
+
+
 def test_causes_of_another_shape_are_no_bug() -> None:
     """Webhooks write what they like."""
     assert from_status(_forbidden("text", None)).refused

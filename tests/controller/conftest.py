@@ -8,6 +8,8 @@ import itertools
 import json
 import os
 import re
+import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,6 +41,10 @@ def workers(api: Api) -> list[str]:
 @pytest.fixture(scope="session")
 def crds() -> None:
     """The CRDs as generated."""
+    # One operator per cluster: a demo's would answer the tests too.
+    kube.kubectl(
+        "--namespace=tandem-system", "delete", "deployment/tandem", "--ignore-not-found", "--cascade=foreground"
+    )
     for manifest in sorted(Path("crds").glob("*.yaml")):
         kube.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(manifest))
 
@@ -67,7 +73,7 @@ def shared_operator(crds: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
             state["users"] -= 1
             users.write_text(json.dumps(state))
             if not state["users"]:
-                os.kill(state["pid"], 15)
+                _end(state["pid"])
 
 
 @pytest.fixture
@@ -124,3 +130,12 @@ def scene_name(request: pytest.FixtureRequest) -> str:
 
 def _tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-40:])
+
+
+def _end(pid: int) -> None:
+    """SIGTERM, and wait until the process is gone, or a zombie of the worker that started it."""
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 30
+    stat = Path(f"/proc/{pid}/stat")
+    while time.monotonic() < deadline and stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z":
+        time.sleep(0.1)

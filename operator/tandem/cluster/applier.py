@@ -58,6 +58,9 @@ class Mirror(Protocol):
     def parent(self, kind: str, raw: Mapping[str, Any]) -> None:
         """An object of ours as the server answered it."""
 
+    def parent_gone(self, key: Key, uid: str) -> None:
+        """An object of ours that the server no longer has."""
+
 
 def object_path(key: Key, subresource: str | None = None) -> str:
     """API path of an object of ours."""
@@ -121,6 +124,8 @@ class Applier:
                 "PATCH", object_path(key, "status"), query=query, body=body, content_type=APPLY_PATCH
             )
         except ApiError as error:
+            if error.not_found:
+                self._mirror.parent_gone(key, target.uid)
             if error.conflict or error.not_found:
                 return False
             raise
@@ -134,6 +139,7 @@ class Applier:
             reply = await self._request("GET", object_path(target.key))
         except ApiError as error:
             if error.not_found:
+                self._mirror.parent_gone(target.key, target.uid)
                 return False
             raise
         metadata = reply["metadata"]

@@ -8,6 +8,8 @@ _OF_THE_OBJECT = frozenset({401, 404, 408, 409, 410, 429})
 """4xx that say something about the moment or the object, not about the request."""
 _NAMESPACE_ENDING = "NamespaceTerminating"
 """Cause with which every create in a namespace that is being deleted is refused. Source: k8s.io/api/core/v1."""
+_ACCOUNT_TO_COME = "error looking up service account"
+"""Of the message of the ServiceAccount admission plugin, which has no reason of its own but Forbidden."""
 
 
 class ApiError(Exception):
@@ -67,9 +69,12 @@ class ApiError(Exception):
     def refused(self) -> bool:
         """The same request will be refused again (400, 403, 422 ...).
 
-        Not so in a namespace that is being deleted: who asks is about to go as well, and nobody need be told.
+        Not so in a namespace that is being deleted: who asks is about to go as well, and nobody need be told. Nor in one
+        that is so new that its default service account is still to come.
         """
-        return 300 <= self.status < 500 and self.status not in _OF_THE_OBJECT and self.reason != _NAMESPACE_ENDING
+        if self.reason == _NAMESPACE_ENDING or _ACCOUNT_TO_COME in self.message:
+            return False
+        return 300 <= self.status < 500 and self.status not in _OF_THE_OBJECT
 
 
 def from_status(status: dict[str, Any], code: int = 0, retry_after: float | None = None) -> ApiError:

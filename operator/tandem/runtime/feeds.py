@@ -132,6 +132,10 @@ class Feeds:
         """An object of ours as the server answered it."""
         self.objects.put(kind, raw)
 
+    def parent_gone(self, key: Key, uid: str) -> None:
+        """An object of ours that the server no longer has: its end was missed."""
+        self.objects.remove(key.kind, key.namespace, key.name, uid)
+
     def _mirrored(self, resource: Resource, change: tuple[Any, Any] | None) -> None:
         if change is None:
             return

@@ -7,6 +7,7 @@ import pytest
 
 from tandem.cluster.applier import Applier, Outcome, Target
 from tandem.cluster.client import ApiError, Client
+from tandem.domain.observed import Key
 from tandem.domain.plan import Child, Delete, Plan, ProblemKind, Replace, Resource, Scale
 from tests.unit.runtime.builders import key, raw, run_spec
 from tests.unit.runtime.small_api import Object, SmallApi
@@ -23,6 +24,7 @@ class Mirror:
         self.children: list[str] = []
         self.gone: list[str] = []
         self.parents: list[Object] = []
+        self.lost_parents: list[str] = []
 
     def child(self, resource: Resource, raw: Mapping[str, Any]) -> None:
         self.children.append(f"{resource}/{raw['metadata']['name']}")
@@ -32,6 +34,9 @@ class Mirror:
 
     def parent(self, kind: str, raw: Mapping[str, Any]) -> None:
         self.parents.append(dict(raw))
+
+    def parent_gone(self, key: Key, uid: str) -> None:
+        self.lost_parents.append(uid)
 
 
 class Setting:
@@ -92,6 +97,7 @@ async def test_an_intent_that_is_refused_writes_nothing_else(setting: Setting, c
     outcome = await setting.run(status={"attempt": 1}, intent=True, create=GANG, delete=(pod_delete("old"),))
     assert outcome.superseded
     assert setting.api.asked == ["PATCH trainingruns/hello/status"]
+    assert setting.mirror.lost_parents == (["hello-uid"] if change == "deleted" else [])
 
 
 async def test_an_intent_whose_reply_is_lost_is_not_acted_on(setting: Setting) -> None:
@@ -118,6 +124,7 @@ async def test_without_an_intent_children_are_made_only_for_an_object_that_is_th
     assert setting.api.asked[0] == "GET trainingruns/hello"
     assert outcome.superseded == (change is not None)
     assert (setting.api.writes() == []) == (change is not None)
+    assert setting.mirror.lost_parents == (["hello-uid"] if change == "deleted" else [])
 
 
 async def test_a_create_whose_reply_was_lost_is_found_again(setting: Setting) -> None:

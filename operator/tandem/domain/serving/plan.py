@@ -27,7 +27,7 @@ def plan_service(view: ServiceView, *, decision: Decision | None = None, problem
     """
     shares = split.kept(view)
     obstacle = _obstacle(view)
-    if obstacle is not None:
+    if obstacle is not None and view.service.spec.replicas > 0:
         # What runs goes on as it is; nothing is made from a spec that cannot be rendered.
         return replace(_report(view, split.recorded(view), (), obstacle, view.timing.look_again), release=True)
     if problems:

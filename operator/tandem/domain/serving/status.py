@@ -19,6 +19,7 @@ from tandem.domain.serving import children
 from tandem.domain.serving.shares import Shares
 from tandem.domain.serving.split import lacking
 from tandem.domain.serving.view import ServiceView
+from tandem.domain.words import times
 
 ALLOWED_AWAY = 0.25
 """Part of the replicas that may be away while the service still counts as Ready, as in a Deployment's rolling update."""
@@ -113,7 +114,9 @@ def _conditions(view: ServiceView, counted: Account, why: Headline) -> list[Cond
     else:
         conditions.append(write(ConditionType.MODEL_RESOLVED, True, Reason.MODEL_RESOLVED))
     if counted.placed >= counted.wanted:
-        conditions.append(write(ConditionType.PLACED, True, Reason.PLACED, f"{counted.placed} replicas have a place"))
+        conditions.append(
+            write(ConditionType.PLACED, True, Reason.PLACED, f"{times(counted.placed, 'replica')} placed")
+        )
     elif counted.placed:
         conditions.append(write(ConditionType.PLACED, False, Reason.PARTIALLY_PLACED, why.message))
     else:
@@ -124,8 +127,8 @@ def _conditions(view: ServiceView, counted: Account, why: Headline) -> list[Cond
         available = (True, Reason.AVAILABLE)
     else:
         available = (False, why.reason)
-    conditions.append(write(ConditionType.AVAILABLE, *available, f"{counted.available} replicas answer"))
-    rolled = (False, Reason.ROLLING) if counted.rolling else (True, Reason.AVAILABLE)
+    conditions.append(write(ConditionType.AVAILABLE, *available, f"{times(counted.available, 'replica')} answering"))
+    rolled = (not counted.rolling, Reason.ROLLING if counted.rolling else available[1])
     conditions.append(write(ConditionType.ROLLOUT_COMPLETE, *rolled))
     return conditions
 

@@ -36,12 +36,11 @@ ANNOTATION_SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 MAIN_CONTAINER = "main"
 """The container that image, command, args, env, resources and devices go to."""
 
-RESERVED_PREFIX = "tandem-"
-"""Prefix of volumes and containers that the operator adds; refused in users' templates."""
+RESERVED_ENV = ("PET_", "MASTER_", "TANDEM_")
+"""Prefixes of the variables that the operator sets; refused in users' env."""
 
 DEFAULT_VARIANT = "main"
 """Name of the variant that is written inline in spec."""
-RESERVED_VARIANT = "canary"
 
 RENDEZVOUS_PORT = 29500
 """PyTorch's own default for torchrun's static rendezvous."""

@@ -16,6 +16,7 @@ from tandem.api.workload import (
     ClaimRef,
     DevicesPerPod,
     MainContainer,
+    ManagedBy,
     RejectedList,
     Template,
     VariantName,
@@ -118,15 +119,7 @@ class InferenceServiceSpec(AcceleratorChoice, MainContainer):
         Startup | None, Field(description="Loading time and readiness. Default: 1800 s on /v1/models.")
     ] = None
     drain: Annotated[Drain | None, Field(description="How a replica leaves. Default: 60 s.")] = None
-    managed_by: Annotated[
-        Refused,
-        Field(
-            description="Reserved for a later version.",
-            json_schema_extra=refused(
-                "string", "self.size() == 0", "managedBy is reserved for a later version: leave it out"
-            ),
-        ),
-    ] = None
+    managed_by: ManagedBy = None
     traffic: Annotated[
         Refused,
         Field(

@@ -13,11 +13,9 @@ from tandem.api.base import (
     ShortText,
     Timestamp,
     list_map,
-    refused,
     rules,
 )
 from tandem.api.conditions import Conditions
-from tandem.api.pod_template import Refused
 from tandem.api.workload import (
     DEVICES_SOMEWHERE,
     IMAGE_SOMEWHERE,
@@ -28,6 +26,7 @@ from tandem.api.workload import (
     DevicesPerPod,
     HoldOff,
     MainContainer,
+    ManagedBy,
     RejectedList,
     Template,
     VariantName,
@@ -98,15 +97,7 @@ class TrainingRunSpec(AcceleratorChoice, MainContainer):
         Checkpoint | None,
         Field(description="Where checkpoints are kept. Default: nowhere; a restart begins at step 0."),
     ] = None
-    managed_by: Annotated[
-        Refused,
-        Field(
-            description="Reserved for a later version.",
-            json_schema_extra=refused(
-                "string", "self.size() == 0", "managedBy is reserved for a later version: leave it out"
-            ),
-        ),
-    ] = None
+    managed_by: ManagedBy = None
 
 
 class ActiveAttempt(Model):

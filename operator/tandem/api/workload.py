@@ -16,9 +16,10 @@ from tandem.api.base import (
     Timestamp,
     cel,
     list_map,
+    refused,
     rules,
 )
-from tandem.api.pod_template import EnvVar, PodTemplate, ResourceRequirements
+from tandem.api.pod_template import EnvVar, PodTemplate, Refused, ResourceRequirements
 
 Words = Annotated[list[Annotated[str, Field(max_length=4096)]] | None, Field(max_length=128, json_schema_extra=ATOMIC)]
 
@@ -127,6 +128,17 @@ Template = Annotated[
         description="Allow-listed part of a pod template: volumes, tolerations, nodeSelector, securityContext, and for the"
         " container named main volumeMounts and securityContext. Refused with the way out: hostNetwork, hostPID, hostIPC,"
         " hostPath, privileged, capabilities.add, nodeName, hostPort, restartPolicy, ephemeralContainers. Default: none."
+    ),
+]
+
+
+ManagedBy = Annotated[
+    Refused,
+    Field(
+        description="Reserved for a later version.",
+        json_schema_extra=refused(
+            "string", "self.size() == 0", "managedBy is reserved for a later version: leave it out"
+        ),
     ),
 ]
 

@@ -3,7 +3,7 @@
 Every change ends as a key in the queue, or as news for the placer; nothing is decided here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tandem.api.constants import LABEL_MANAGED_BY, MANAGED_BY
@@ -19,6 +19,7 @@ from tandem.runtime.observer import Stores
 from tandem.runtime.placer import Placer
 from tandem.runtime.workqueue import WorkQueue
 
+Reader = Callable[[dict[str, Any]], Any]
 OURS = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
 
 
@@ -45,67 +46,24 @@ class Feeds:
 
     def _informers(self, client: Client, silence: float) -> tuple[Informer[Any], ...]:
         stores = self.stores
-        self.pods = Informer(
-            client,
-            core_path("pods"),
-            stores.pods,
-            trim.pod,
-            skip=self._skip,
-            on_change=self._pod_changed,
-            name="pods",
-            silence=silence,
-        )
+
+        def informer(
+            name: str, path: str, store: Store[Any], read: Reader, changed: Callable[[Any, Any], None], **more: Any
+        ) -> Informer[Any]:
+            return Informer(client, path, store, read, on_change=changed, name=name, silence=silence, **more)
+
+        self.pods = informer("pods", core_path("pods"), stores.pods, trim.pod, self._pod_changed, skip=self._skip)
+        deployments = group_path("apps/v1", "deployments")
+        budgets = group_path("policy/v1", "poddisruptionbudgets")
+        claims = core_path("persistentvolumeclaims")
+        child = self._child_changed
         return (
             self.pods,
-            Informer(
-                client,
-                core_path("nodes"),
-                stores.nodes,
-                trim.node,
-                on_change=self._node_changed,
-                name="nodes",
-                silence=silence,
-            ),
-            Informer(
-                client,
-                group_path("apps/v1", "deployments"),
-                stores.deployments,
-                trim.deployment,
-                query=OURS,
-                on_change=self._child_changed,
-                name="deployments",
-                silence=silence,
-            ),
-            Informer(
-                client,
-                core_path("services"),
-                stores.services,
-                trim.child,
-                query=OURS,
-                on_change=self._child_changed,
-                name="services",
-                silence=silence,
-            ),
-            Informer(
-                client,
-                group_path("policy/v1", "poddisruptionbudgets"),
-                stores.budgets,
-                trim.child,
-                query=OURS,
-                on_change=self._child_changed,
-                name="budgets",
-                silence=silence,
-            ),
-            Informer(
-                client,
-                core_path("persistentvolumeclaims"),
-                stores.claims,
-                trim.claim,
-                metadata_only=True,
-                on_change=self._claim_changed,
-                name="claims",
-                silence=silence,
-            ),
+            informer("nodes", core_path("nodes"), stores.nodes, trim.node, self._node_changed),
+            informer("deployments", deployments, stores.deployments, trim.deployment, child, query=OURS),
+            informer("services", core_path("services"), stores.services, trim.child, child, query=OURS),
+            informer("budgets", budgets, stores.budgets, trim.child, child, query=OURS),
+            informer("claims", claims, stores.claims, trim.claim, self._claim_changed, metadata_only=True),
         )
 
     # Replies to own writes (the applier's Mirror)

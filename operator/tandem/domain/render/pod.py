@@ -9,7 +9,7 @@ from typing import Any
 
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.base import dump
-from tandem.api.constants import MAIN_CONTAINER
+from tandem.api.constants import MAIN_CONTAINER, RESERVED_ENV
 from tandem.api.pod_template import EnvVar, TemplateContainer, TemplateSpec
 from tandem.api.workload import ClaimRef
 from tandem.domain import quantity
@@ -81,6 +81,8 @@ def spec_problem(variant: Variant, profile: AcceleratorProfile) -> str | None:
     if variant.devices < 1:
         return f"variant {variant.name} has no devicesPerPod: set it in spec or in the variant"
     for item in variant.env:
+        if item.name.startswith(RESERVED_ENV):
+            return f"env {item.name} is set by the operator: take it out of env"
         if item.name in (profile.spec.forbid_env or ()):
             return f"env {item.name} is set by the device plugin of {profile.name}: take it out of env"
     template = (variant.template and variant.template.spec) or TemplateSpec()

@@ -109,8 +109,10 @@ def render(view: ServiceView, shares: Shares, rejected: Iterable[Rejection], why
 def _conditions(view: ServiceView, counted: Account, why: Headline) -> list[Condition]:
     write = ConditionWriter(view.service.generation, view.now)
     conditions = write.readiness(why)
-    if why.reason is Reason.CLAIM_MISSING:
-        conditions.append(write(ConditionType.MODEL_RESOLVED, False, why.reason, why.message))
+    model = view.service.spec.model
+    if model is not None and model.claim.name not in view.claims:
+        message = f"PersistentVolumeClaim {model.claim.name!r} does not exist"
+        conditions.append(write(ConditionType.MODEL_RESOLVED, False, Reason.CLAIM_MISSING, message))
     else:
         conditions.append(write(ConditionType.MODEL_RESOLVED, True, Reason.MODEL_RESOLVED))
     if counted.placed >= counted.wanted:

@@ -60,6 +60,9 @@ def _unreachable(view: RunView, pod: OwnPod) -> bool:
     node = view.nodes.get(pod.node)
     if node is None or any(taint.key == OUT_OF_SERVICE for taint in node.taints):
         return True
+    if view.run.spec.checkpoint is not None and len(view.gang(pod.attempt)) == 1:
+        # Without a gang that keeps it from progressing it may still be writing its checkpoints.
+        return False
     since = node.not_ready_since
     return not node.ready and since is not None and view.now - since >= timedelta(seconds=view.timing.node_lost)
 

@@ -170,6 +170,7 @@ def test_a_good_spec_has_no_problem() -> None:
         ({"image": None}, ["no image", "spec.image"]),
         ({"devicesPerPod": None}, ["no devicesPerPod"]),
         ({"env": [{"name": "VISIBLE", "value": "0"}]}, ["env VISIBLE", "nvidia-h20", "take it out"]),
+        ({"env": [{"name": "PET_NNODES", "value": "9"}]}, ["env PET_NNODES", "operator", "take it out"]),
         ({"template": mounting("/data", "typo")}, ["'typo'", "volumes does not define"]),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,

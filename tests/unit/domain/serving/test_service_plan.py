@@ -213,6 +213,7 @@ def test_a_service_without_its_claim_can_still_be_scaled_to_zero() -> None:
     plan = plan_service(with_spec(settled(3), replicas=0, model={"claim": {"name": "gone"}}))
     assert [change.replicas for change in plan.scale] == [0]
     assert plan.reason is Reason.SCALED_TO_ZERO
+    assert status_of(plan, ConditionType.MODEL_RESOLVED) == "False"
 
 
 def test_scaling_to_zero_needs_no_spec_that_can_be_rendered() -> None:

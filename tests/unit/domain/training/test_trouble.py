@@ -7,6 +7,8 @@ import pytest
 
 from tandem.api.conditions import ConditionType
 from tandem.api.reasons import Reason
+from tandem.api.training_run import Checkpoint
+from tandem.api.workload import ClaimRef
 from tandem.domain.observed import Children, OwnPod
 from tandem.domain.plan import Plan, Problem, ProblemKind
 from tandem.domain.training.view import RunView
@@ -225,6 +227,18 @@ def test_old_pods_are_waited_for_unless_they_cannot_progress(
     plan = decide_run(between(old, now=now, nodes={item.name: item for item in [*nodes, *spare]}))
     assert bool(plan.create) is begins
     assert with_status(run(), plan).status.attempt == (2 if begins else 1)
+
+
+@pytest.mark.parametrize(("pods", "begins"), [(1, False), (2, True)])
+def test_a_pod_without_a_gang_may_still_write_checkpoints_on_a_lost_node(pods: int, begins: bool) -> None:
+    """The ranks of a gang cannot progress without each other; a run of one pod can."""
+    old = [replace(pod(rank), deleting_since=later(290)) for rank in range(pods)]
+    nodes = [NOT_READY, node("spare-0"), node("spare-1")]
+    view = between(*old, now=300, nodes={item.name: item for item in nodes})
+    checkpoint = Checkpoint(claim=ClaimRef(name="ckpt"))
+    spec = view.run.spec.model_copy(update={"checkpoint": checkpoint})
+    view = replace(view, run=view.run.model_copy(update={"spec": spec}), claims=frozenset({"ckpt"}))
+    assert bool(decide_run(view).create) is begins
 
 
 def test_a_pod_that_does_not_end_on_a_live_node_is_somebody_s_to_look_at() -> None:

@@ -90,7 +90,7 @@ def bound(scene: Scene, selector: str = "") -> list[str]:
 
 def ask(scene: Scene, client: str, url: str) -> str:
     """What a pod of the scene gets from a URL; empty while nobody answers there."""
-    script = f"timeout 2 wget -q -O - {url} || true"
+    script = f"timeout 10 wget -q -O - {url} || true"
     return kube.kubectl("exec", "--namespace", scene.name, client, "--", "sh", "-c", script).strip()
 
 

@@ -11,7 +11,7 @@ PLUGIN_LABEL = "devcluster.tandem.dev/device-plugin"
 FOLDER = "/var/lib/devcluster-faults"
 REFUSAL = "devcluster: Allocate fails on purpose"
 
-VISIBLE_SECONDS = 60
+VISIBLE_SECONDS = 120
 """How long a change may take to show in the cluster; on an idle machine it takes seconds."""
 
 

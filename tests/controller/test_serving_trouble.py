@@ -154,7 +154,7 @@ def test_a_quota_that_refuses_is_told_and_heals(scene: Scene, workers: list[str]
     assert "exceeded quota: devices" in message(found)
 
     scene.api.delete(scene.path("resourcequotas", "devices"))
-    scene.reason("infsvc", "chat", "Available", seconds=90)
+    scene.reason("infsvc", "chat", "Available")
 
 
 def test_forbidden_environment_is_told_before_anything_is_made(scene: Scene, workers: list[str]) -> None:

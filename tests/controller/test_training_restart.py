@@ -36,7 +36,7 @@ def test_a_run_that_keeps_failing_is_given_up(scene: Scene, workers: list[str]) 
     scene.devices(workers[:2], 1)
     scene.run("doomed", accelerator=scene.profile(), pods=2, command=fails_on_rank(0, code=9, attempts=99))
 
-    failed = scene.reason("trun", "doomed", "RestartLimit", seconds=90)
+    failed = scene.reason("trun", "doomed", "RestartLimit")
 
     assert failed["status"]["attempt"] == 4
     assert failed["status"]["failures"] == {"user": 4, "infra": 0}

@@ -9,7 +9,7 @@ import pytest
 from devcluster import cluster, kube
 from devcluster.shell import wait_for
 
-SECONDS = 60
+SECONDS = 120
 NVIDIA, ASCEND = "nvidia.com/gpu", "huawei.com/Ascend910"
 
 Pod = dict[str, Any]

@@ -53,7 +53,7 @@ def namespace(request: pytest.FixtureRequest) -> Iterator[str]:
     kube.kubectl("delete", "namespace", name, "--timeout=90s", timeout=100)
 
 
-def until(test: Callable[[], T], what: str, seconds: float = 60.0) -> T:
+def until(test: Callable[[], T], what: str, seconds: float = 120.0) -> T:
     """The first true value of `test`; a failure shows pods, events and the operator's last lines."""
     deadline = time.monotonic() + seconds
     problem: object = None

@@ -76,8 +76,8 @@ def test_names_that_are_taken_are_told_and_heal(namespace: str) -> None:
         until(told, f"the service to tell of the {kind} in its way")
         kube.kubectl(f"--namespace={namespace}", "delete", kind, item["metadata"]["name"])
     kube.kubectl(f"--namespace={namespace}", "delete", "pod", "job-a1-0", "--grace-period=0", "--force")
-    until(lambda: reason("trun", "job", namespace) == "Running", "the run to heal", 90)
-    until(lambda: reason("infsvc", "web", namespace) == "Starting", "the service to heal", 90)
+    until(lambda: reason("trun", "job", namespace) == "Running", "the run to heal")
+    until(lambda: reason("infsvc", "web", namespace) == "Starting", "the service to heal")
 
 
 def test_a_life_with_every_kind_of_change(namespace: str) -> None:
@@ -92,10 +92,10 @@ def test_a_life_with_every_kind_of_change(namespace: str) -> None:
         workload("InferenceService", "web", replicas=2, variants=both),
     )
     for suspend, state in ((True, "Suspended"), (False, "Running"), (True, "Suspended")):
-        until(lambda: reason("trun", "job", namespace) in ("Running", "Suspended"), "the run to run", 90)
+        until(lambda: reason("trun", "job", namespace) in ("Running", "Suspended"), "the run to run")
         patch = f'{{"spec":{{"suspend":{str(suspend).lower()}}}}}'
         kube.kubectl(f"--namespace={namespace}", "patch", "trun", "job", "--type=merge", f"--patch={patch}")
-        until(partial(is_now, namespace, state), f"the run to be {state}", 90)
+        until(partial(is_now, namespace, state), f"the run to be {state}")
 
     def deployments() -> dict[str, int]:
         found = kube.items(f"--namespace={namespace}", "deployments")

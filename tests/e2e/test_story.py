@@ -109,7 +109,7 @@ def test_scale_to_two_and_to_zero_and_back(served: kube.Object) -> None:
             alive = [pod for pod in pods(scale["status"]["selector"]) if "deletionTimestamp" not in pod["metadata"]]
             return scale["status"]["replicas"] == len(alive) == replicas and reason("infsvc", "chat") == state
 
-        until(settled, f"{replicas} replicas of chat", 90)
+        until(settled, f"{replicas} replicas of chat")
     assert kube.get("service", "chat")["spec"]["ports"][0]["port"] == 8000
 
 
@@ -141,7 +141,7 @@ def test_deletion_leaves_nothing_but_the_checkpoint(trained: kube.Object, served
         found += kube.items(kinds, "--selector=tandem.dev/service=chat")
         return [f"{item['kind']} {item['metadata']['name']}" for item in found]
 
-    until(lambda: not left(), "everything to be gone", 60)
+    until(lambda: not left(), "everything to be gone")
     assert (paths.shared_dir() / CHECKPOINTS / "step-200/model.pt").exists()
 
 

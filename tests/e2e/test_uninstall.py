@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.serial, pytest.mark.usefixtures("
 def test_uninstall_leaves_users_objects_and_a_new_install_takes_them_up(namespace: str) -> None:
     here = f"--namespace={namespace}"
     apply(namespace, workload("TrainingRun", "job", accelerator="nvidia-h20", launcher="Plain"))
-    until(lambda: reason("trun", "job", namespace) == "Running", "the run to run", 90)
+    until(lambda: reason("trun", "job", namespace) == "Running", "the run to run")
     pod = kube.get(here, "pod", "job-a1-0")["metadata"]["uid"]
 
     demo.helm("uninstall", demo.RELEASE, "--wait", "--timeout=60s")
@@ -27,12 +27,12 @@ def test_uninstall_leaves_users_objects_and_a_new_install_takes_them_up(namespac
     kube.kubectl(here, "patch", "trun", "job", "--type=merge", '--patch={"spec":{"suspend":true}}')
 
     demo.install_operator()
-    until(lambda: reason("trun", "job", namespace) == "Suspended", "the run to be suspended", 90)
-    until(lambda: not kube.items(here, "pods"), "its pod to go", 60)
+    until(lambda: reason("trun", "job", namespace) == "Suspended", "the run to be suspended")
+    until(lambda: not kube.items(here, "pods"), "its pod to go")
 
 
 def test_deleting_the_namespace_of_a_run_is_not_held_up() -> None:
     kube.kubectl("create", "namespace", "e2e-gone")
     apply("e2e-gone", workload("TrainingRun", "job", accelerator="nvidia-h20", launcher="Plain"))
-    until(lambda: reason("trun", "job", "e2e-gone") == "Running", "the run to run", 90)
+    until(lambda: reason("trun", "job", "e2e-gone") == "Running", "the run to run")
     kube.kubectl("delete", "namespace", "e2e-gone", "--timeout=60s", timeout=70)

@@ -107,6 +107,14 @@ class HostOperator:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
             return str(answer.read().decode())
 
+    def value(self, series: str) -> float | None:
+        """The value of one series of /metrics, named as it stands there; None when there is none or nobody answers."""
+        try:
+            lines = self.metrics().splitlines()
+        except OSError:
+            return None
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{series} ")), None)
+
     def _ready(self) -> bool:
         for line in self.log.read_bytes()[self._offset :].decode(errors="replace").splitlines():
             if '"listening"' in line:

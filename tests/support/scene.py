@@ -18,6 +18,8 @@ from tests.support.api import Api, ApiFailureError, Object
 T = TypeVar("T")
 TANDEM = "/apis/tandem.dev/v1alpha1"
 TOOLS = "tandem-dev/tools:dev"
+PATIENCE = 120.0
+"""Seconds until a test gives up waiting: only a failure takes so long, and a busy machine must not look like one."""
 FOREVER = ["sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"]
 
 
@@ -161,7 +163,7 @@ class Scene:
 
     # Waiting
 
-    def until(self, test: Callable[[], T], what: str, seconds: float = 60.0, pause: float = 0.15) -> T:
+    def until(self, test: Callable[[], T], what: str, seconds: float = PATIENCE, pause: float = 0.15) -> T:
         """The first true value of `test`, looked at every `pause` seconds; a failure shows everything that explains it."""
         deadline = time.monotonic() + seconds
         problem: object = None
@@ -176,7 +178,7 @@ class Scene:
             time.sleep(pause)
         raise AssertionError(f"waited {seconds:.0f} s for {what} ({problem or 'it stayed false'})\n{self.describe()}")
 
-    def reason(self, kind: str, name: str, reason: str, seconds: float = 60.0) -> Object:
+    def reason(self, kind: str, name: str, reason: str, seconds: float = PATIENCE) -> Object:
         """Wait until Ready of a run ("trun") or a service ("infsvc") has this reason; returns the object."""
         get = self.get_run if kind == "trun" else self.get_service
 

@@ -45,6 +45,11 @@ class Metrics:
             for profile, count in counts.items():
                 self.devices.labels(profile, state).set(count)
 
+    def set_objects(self, counts: Mapping[str, int]) -> None:
+        """Objects of our kinds that the operator knows, by kind."""
+        for kind, count in counts.items():
+            self.objects.labels(kind).set(count)
+
     def _reconciles(self) -> None:
         self.reconciles = Counter(
             "tandem_reconciles", "Reconciles, by kind and how they ended.", ["kind", "outcome"], registry=self.registry
@@ -59,6 +64,9 @@ class Metrics:
         self.queue_depth = Gauge("tandem_queue_depth", "Keys that wait for a worker.", registry=self.registry)
         self.queue_age = Gauge(
             "tandem_queue_oldest_seconds", "How long the oldest key that is due has waited.", registry=self.registry
+        )
+        self.objects = Gauge(
+            "tandem_objects", "Objects of the operator's kinds that it knows.", ["kind"], registry=self.registry
         )
         self.lease_held = Gauge("tandem_lease_held", "1 in the replica that acts.", registry=self.registry)
 

@@ -138,8 +138,9 @@ class Operator:
         return f"nothing heard of {', '.join(silent)}" if silent else None
 
     def _page(self) -> bytes:
-        """The page of /metrics, with devices counted now."""
+        """The page of /metrics, with devices and objects counted now."""
         self.metrics.set_devices(*self.devices())
+        self.metrics.set_objects(self.feeds.objects.counts())
         return self.metrics.render()
 
     def devices(self) -> tuple[dict[str, int], dict[str, int]]:

@@ -76,6 +76,13 @@ class ObjectStore:
     def __len__(self) -> int:
         return len(self._objects)
 
+    def counts(self) -> dict[str, int]:
+        """Objects by kind, the kinds of which there is none included."""
+        counts = dict.fromkeys((*WORKLOADS, PROFILE), 0)
+        for key in self._objects:
+            counts[key.kind] += 1
+        return counts
+
     @property
     def profiles(self) -> Mapping[str, AcceleratorProfile]:
         """Profiles that could be read, by name."""

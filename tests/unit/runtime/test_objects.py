@@ -85,6 +85,15 @@ def test_deletions_are_remembered_without_end_of_memory(told: Told) -> None:
     assert len(told.store) == 0
 
 
+def test_objects_are_counted_by_kind_and_none_is_told_as_zero(told: Told) -> None:
+    """A gauge that vanishes when the last object goes would keep its alerts silent."""
+    told.put(7)
+    told.store.put("AcceleratorProfile", raw("AcceleratorProfile", "gpu", 3, profile_spec()))
+    assert told.store.counts() == {"TrainingRun": 1, "InferenceService": 0, "AcceleratorProfile": 1}
+    told.remove(9)
+    assert told.store.counts() == {"TrainingRun": 0, "InferenceService": 0, "AcceleratorProfile": 1}
+
+
 def test_profiles_are_kept_as_models_and_follow_their_objects(told: Told) -> None:
     store = told.store
     store.put("AcceleratorProfile", raw("AcceleratorProfile", "gpu", 3, profile_spec()))

@@ -88,10 +88,14 @@ LINT = (
     Stage("import contracts", tool("lint-imports", "--no-cache")),
     Stage("generated files", module("tandem.api.generate", "--check")),
 )
-OFFLINE = "not cluster and not serial"
+OFFLINE = "not cluster and not serial and not controlplane"
 FAST = (
     pytest("unit tests", "tests/unit", "-m", OFFLINE, "-n", PARALLEL_FAST, "--cov", gate=True),
     pytest("tests without a cluster", "tests", "--ignore=tests/unit", "-m", OFFLINE, "-n", PARALLEL_FAST, gate=True),
+)
+FAULTS = (
+    # Before the cluster is up: it needs the programs that the cluster is made of, and the cores to itself.
+    pytest("fault plans", "tests", "-m", "controlplane", "-n", PARALLEL_FAST),
 )
 END_TO_END = "tests/e2e"
 CLUSTER = (
@@ -131,7 +135,7 @@ def main() -> int:
     parser.add_argument("--lint", action="store_true", help="only what runs no tests")
     given = parser.parse_args()
     begin = time.monotonic()
-    stages = LINT if given.lint else LINT + FAST if given.fast else LINT + FAST + CLUSTER
+    stages = LINT if given.lint else LINT + FAST if given.fast else LINT + FAST + FAULTS + CLUSTER
     totals = run(stages)
     if totals.skipped:
         say(f"{totals.skipped} tests were skipped: nothing may be")

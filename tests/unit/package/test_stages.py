@@ -52,9 +52,10 @@ def test_a_failed_gate_ends_the_run_and_another_stage_does_not(stages: ModuleTyp
 
 
 def test_every_mark_has_its_stage(stages: ModuleType) -> None:
-    """Of the four sets that the two marks make, each is run once."""
-    commands = [" ".join(stage.command) for stage in (*stages.FAST, *stages.CLUSTER) if stage.tests]
-    for marks in ("not cluster and not serial", "cluster and not serial"):
+    """Of the sets that the marks make, each is run once."""
+    commands = [" ".join(stage.command) for stage in (*stages.FAST, *stages.FAULTS, *stages.CLUSTER) if stage.tests]
+    for marks in ("not cluster and not serial and not controlplane", "cluster and not serial"):
         assert [command for command in commands if f"-m {marks}" in command]
+    assert len([command for command in commands if "-m controlplane" in command]) == 1
     assert [command for command in commands if command.endswith("-m serial")]
     assert sum("tests/e2e" in command and "--ignore=tests/e2e" not in command for command in commands) == 1

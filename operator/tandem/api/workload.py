@@ -51,7 +51,7 @@ class LabelSelector(Model):
 
     match_labels: Annotated[
         LabelMap,
-        Field(min_length=1, description="Labels of AcceleratorProfiles, e.g. tandem.dev/stack: cuda."),
+        Field(min_length=1, description="Labels of AcceleratorProfiles, e.g. tandem.dev/family: example."),
     ]
 
 

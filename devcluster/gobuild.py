@@ -57,6 +57,9 @@ NODE = Module("node", {"pause": "./pause", "podnet": "./podnet"})
 KIND = Module("kind", {"kind": "sigs.k8s.io/kind"})
 HELM = Module("helm", {"helm": "helm.sh/helm/v3/cmd/helm"})
 
+# What tests ask instead of guessing: the API server's estimates of what validation rules cost.
+CRDCOST = Module("crdcost", {"crdcost": "."})
+
 ON_THE_HOST = {"kind": KIND, "kubectl": KUBERNETES, "helm": HELM}
 """The programs that people and tests call, linked into `paths.bin_dir()`."""
 

@@ -78,7 +78,7 @@ def build_images() -> None:
 
 
 def install_operator(*options: str) -> None:
-    """CRDs and chart, ready when this returns. `options` go to helm."""
+    """The chart, definitions and all, ready when this returns. `options` go to helm."""
     repository, _, tag = OPERATOR.rpartition(":")
     values = {
         "image.repository": repository,
@@ -88,10 +88,8 @@ def install_operator(*options: str) -> None:
     }
     given = [word for name, value in values.items() for word in ("--set-string", f"{name}={value}")]
     with step("installing the operator"):
-        # Helm installs CRDs, but never upgrades them.
-        kube.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={ROOT / 'crds'}")
-        kube.kubectl("wait", "--for=condition=Established", f"--filename={ROOT / 'crds'}", "--timeout=30s")
-        chart = ("upgrade", "--install", RELEASE, str(ROOT / "charts/tandem"), "--create-namespace", "--skip-crds")
+        # The definitions may be there already, applied by hand or by a test.
+        chart = ("upgrade", "--install", RELEASE, str(ROOT / "charts/tandem"), "--create-namespace", "--take-ownership")
         try:
             helm(*chart, *given, *options, "--wait", "--timeout=120s")
         except DevclusterError as error:

@@ -18,8 +18,8 @@ def generated_files() -> dict[Path, str]:
     for definition in all_crds():
         names = definition["spec"]["names"]
         name = f"{definition['spec']['group']}_{names['plural']}.yaml"
-        # Helm installs only what lies in the chart, so the chart holds copies.
-        files[Path("crds") / name] = files[CHART / "crds" / name] = f"# {MARK}\n{to_yaml(definition)}"
+        # Helm installs only what lies in the chart, so the chart holds copies; not in its folder `crds`, which Helm never upgrades.
+        files[Path("crds") / name] = files[CHART / "files/crds" / name] = f"# {MARK}\n{to_yaml(definition)}"
     return files
 
 

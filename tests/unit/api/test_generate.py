@@ -49,7 +49,7 @@ def test_a_second_run_writes_nothing(written: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("path", [str(CRD), f"charts/tandem/{CRD}", "docs/api.md"])
+@pytest.mark.parametrize("path", [str(CRD), f"charts/tandem/files/{CRD}", "docs/api.md"])
 def test_drift_is_found_named_and_mended(written: Path, path: str, capsys: pytest.CaptureFixture[str]) -> None:
     (written / path).write_text("by hand", encoding="utf-8")
     assert main(["--check"], written) == 1
@@ -66,7 +66,7 @@ def test_a_check_misses_absent_files_and_writes_nothing(tmp_path: Path, capsys: 
 
 
 def test_the_chart_holds_the_same_crds(files: Files) -> None:
-    assert files[Path("charts/tandem") / CRD] == files[CRD]
+    assert files[Path("charts/tandem/files") / CRD] == files[CRD]
     assert yaml.safe_load(files[CRD])["kind"] == "CustomResourceDefinition"
 
 

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from tandem.runtime.settings import Settings
 from tests.unit.package.conftest import CHART, IMAGE, ROOT, Helm, Render
 
+DEFINITION = "CustomResourceDefinition"
 GOLDEN = ROOT / "tests/unit/package/golden.yaml"
 NOT_IN_A_POD = {"kubeconfig", "context", "listen", "port"}
 """Settings that the chart refuses: they would part the operator from its service account, or its probes from it."""
@@ -41,10 +42,39 @@ def test_lint_finds_nothing(helm: Helm) -> None:
 
 
 def test_the_default_rendering_is_the_golden_one(objects: list[Object]) -> None:
-    assert objects == list(yaml.safe_load_all(GOLDEN.read_text())), (
+    """The definitions aside, which are compared with their sources."""
+    rendered = [item for item in objects if item["kind"] != DEFINITION]
+    assert rendered == list(yaml.safe_load_all(GOLDEN.read_text())), (
         "the chart renders other objects than tests/unit/package/golden.yaml: look at them, and if they are meant, "
         "write the output of `helm template` with the options of conftest.py there"
     )
+
+
+def test_the_definitions_are_the_sources_and_outlive_the_release(objects: list[Object]) -> None:
+    sources = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "crds").glob("*.yaml"))]
+    rendered = [item for item in objects if item["kind"] == DEFINITION]
+    assert [item["metadata"]["name"] for item in rendered] == [item["metadata"]["name"] for item in sources]
+    for source, found in zip(sources, rendered, strict=True):
+        assert (found["apiVersion"], found["spec"]) == (source["apiVersion"], source["spec"])
+        assert found["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+        for part in ("labels", "annotations"):
+            assert source["metadata"].get(part, {}).items() <= found["metadata"][part].items()
+
+
+def test_definitions_that_come_by_other_means_are_left_alone(render: Render) -> None:
+    assert DEFINITION not in {item["kind"] for item in render("--set", "crds.enabled=false")}
+
+
+def test_values_of_an_older_chart_are_refused_with_the_option_that_helps(template: Helm) -> None:
+    """`--reuse-values` leaves out what the older chart did not have."""
+    done = template(*IMAGE, "--set", "crds=null")
+    assert done.returncode != 0
+    assert "--reset-then-reuse-values in place of --reuse-values" in done.stderr
+
+
+def test_helm_upgrades_the_definitions() -> None:
+    """What lies in a chart's folder `crds` is installed once and never again."""
+    assert not list((CHART / "crds").glob("*"))
 
 
 def test_an_install_without_an_image_says_what_to_do(template: Helm) -> None:
@@ -176,10 +206,10 @@ def test_profiles_are_installed_when_asked_for(objects: list[Object], render: Re
         assert found["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
-@pytest.mark.parametrize("folder", ["profiles", "crds"])
-def test_the_charts_copies_are_the_sources(folder: str) -> None:
+@pytest.mark.parametrize(("folder", "copied"), [("profiles", "profiles"), ("crds", "files/crds")])
+def test_the_charts_copies_are_the_sources(folder: str, copied: str) -> None:
     source = {path.name: path.read_text() for path in (ROOT / folder).glob("*.yaml")}
-    copies = {path.name: path.read_text() for path in (CHART / folder).glob("*.yaml")}
+    copies = {path.name: path.read_text() for path in (CHART / copied).glob("*.yaml")}
     assert source
     assert copies == source, "run `make generate`"
 

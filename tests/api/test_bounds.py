@@ -92,6 +92,8 @@ BOUNDS = [
     Bound(RUN, "variants[0].pods", 1, 0, least(1)),
     Bound(RUN, "launcher", "Plain", "Horovod", 'Unsupported value: "Horovod": supported values: "Torchrun", "Plain"'),
     Bound(RUN, "suspend", True, "yes", 'must be of type boolean: "string"'),
+    Bound(RUN, "activeDeadlineSeconds", 1, 0, least(1)),
+    Bound(RUN, "activeDeadlineSeconds", 315_360_000, 315_360_001, most(315_360_000)),
     Bound(RUN, "checkpoint", {"claim": {"name": "c"}}, {}, "Required value", ".claim"),
     Bound(RUN, "checkpoint.claim.path", "a/b", "/a", SUB_PATH),
     Bound(RUN, "checkpoint.claim.path", "a" * 256, "a" * 257, too_long(256)),

@@ -20,7 +20,10 @@ def test_everything_of_a_pod_of_ours_is_read() -> None:
     raw = own_pod(
         "hello-a1-3",
         phase="Failed",
-        conditions=[{"type": "Ready", "status": "False"}, {"type": "PodScheduled", "status": "True"}],
+        conditions=[
+            {"type": "Ready", "status": "False"},
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-11-23T10:01:00Z"},
+        ],
         containerStatuses=[container(terminated(137, "killed", "OOMKilled"))],
     )
     raw["metadata"]["labels"]["tandem.dev/attempt"] = "2"
@@ -44,6 +47,7 @@ def test_everything_of_a_pod_of_ours_is_read() -> None:
         deleting_since=datetime(2026, 11, 23, 10, 6, tzinfo=UTC),
         ready=False,
         scheduled=True,
+        scheduled_at=datetime(2026, 11, 23, 10, 1, tzinfo=UTC),
         exit_code=137,
         finished_at=datetime(2026, 11, 23, 10, 5, tzinfo=UTC),
         reason="OOMKilled",
@@ -57,6 +61,12 @@ def test_a_pod_that_was_just_made_has_defaults() -> None:
     record = own(raw)
     assert (record.phase, record.node, record.scheduled, record.ready) == ("Pending", None, False, False)
     assert (record.exit_code, record.finished_at, record.report, record.deleting_since) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("status", ["False", "Unknown"])
+def test_a_pod_that_waits_for_a_node_is_not_bound_since_it_was_looked_at(status: str) -> None:
+    looked = {"type": "PodScheduled", "status": status, "lastTransitionTime": "2026-11-23T10:01:00Z"}
+    assert own(own_pod(conditions=[looked])).scheduled_at is None
 
 
 def test_a_running_pod_is_ready_by_its_condition() -> None:

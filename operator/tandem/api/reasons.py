@@ -47,6 +47,10 @@ class Reason(StrEnum):
         "RestartLimit",
         "The run failed more often than its limit allows. Fix the cause, then recreate the run.",
     )
+    DEADLINE_EXCEEDED = (
+        "DeadlineExceeded",
+        "The run held its pods for longer than `spec.activeDeadlineSeconds`. Recreate it with a larger one.",
+    )
     SUPERSEDED = "Superseded", "The spec changed while an attempt was half made; it starts anew with the new spec."
     NOT_BOUND = "NotBound", "The scheduler found no nodes for the pods in time. The message is the scheduler's own."
     CREATE_REFUSED = (

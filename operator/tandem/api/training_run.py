@@ -35,6 +35,8 @@ from tandem.api.workload import (
 Launcher = Literal["Torchrun", "Plain"]
 DEFAULT_LAUNCHER: Launcher = "Torchrun"
 DEFAULT_PODS = 1
+MOST_SECONDS = 315_360_000
+"""Ten years: far beyond any run, and far within what clocks and numbers hold."""
 
 Pods = Annotated[
     int | None,
@@ -97,6 +99,15 @@ class TrainingRunSpec(AcceleratorChoice, MainContainer):
         Checkpoint | None,
         Field(description="Where checkpoints are kept. Default: nowhere; a restart begins at step 0."),
     ] = None
+    active_deadline_seconds: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=MOST_SECONDS,
+            description="Seconds that the run may hold all its pods bound to nodes, over all attempts. Neither the queue nor a"
+            " suspended time counts. Then it fails for good, with reason DeadlineExceeded. Default: no limit.",
+        ),
+    ] = None
     managed_by: ManagedBy = None
 
 
@@ -112,6 +123,10 @@ class ActiveAttempt(Model):
     start_time: Annotated[Timestamp, Field(description="When it was decided.")]
     created_time: Annotated[
         Timestamp | None, Field(description="When its last pod was made. From then on a missing pod counts as lost.")
+    ] = None
+    bound_time: Annotated[
+        Timestamp | None,
+        Field(description="When its last pod got a node. From then on it uses up spec.activeDeadlineSeconds."),
     ] = None
 
 
@@ -192,6 +207,10 @@ class TrainingRunStatus(Model):
     ] = None
     failures: Annotated[Failures | None, Field(description="Failures charged so far.")] = None
     last_failure: Annotated[LastFailure | None, Field(description="The last failure and its first cause.")] = None
+    active_seconds: Annotated[
+        int | None,
+        Field(ge=0, description="Seconds that ended attempts used of spec.activeDeadlineSeconds."),
+    ] = None
     not_before: Annotated[Timestamp | None, Field(description="No attempt starts before this time (backoff).")] = None
     hold_offs: Annotated[
         list[HoldOff] | None,

@@ -105,6 +105,7 @@ def _own_pod(metadata: Raw, labels: Raw, spec: Raw, status: Raw) -> OwnPod:
         deleting_since=_moment(metadata.get("deletionTimestamp")),
         ready=_holds(conditions.get("Ready")),
         scheduled=bool(spec.get("nodeName")),
+        scheduled_at=_bound_at(conditions.get("PodScheduled")),
         unschedulable_message=_unschedulable(conditions.get("PodScheduled")),
         exit_code=main.exit_code,
         finished_at=_moment(main.finished_at),
@@ -249,6 +250,10 @@ def _number(label: str | None) -> int:
 
 def _holds(condition: Mapping[str, Any] | None) -> bool:
     return condition is not None and condition.get("status") == "True"
+
+
+def _bound_at(condition: Mapping[str, Any] | None) -> datetime | None:
+    return _moment(condition.get("lastTransitionTime")) if condition is not None and _holds(condition) else None
 
 
 def _unschedulable(condition: Mapping[str, Any] | None) -> str:

@@ -66,6 +66,8 @@ class OwnPod:
     """deletionTimestamp: the moment by which it should be gone, its grace included."""
     ready: bool = False
     scheduled: bool = False
+    scheduled_at: datetime | None = None
+    """When it got its node."""
     unschedulable_message: str = ""
     exit_code: int | None = None
     finished_at: datetime | None = None

@@ -244,7 +244,7 @@ def _stage(status: Mapping[str, Any]) -> dict[str, Any]:
         **status,
         "conditions": [(item["type"], item["status"], item["reason"]) for item in status.get("conditions") or ()],
         "pods": (pods.get("wanted"), pods.get("succeeded")),
-        "active": {name: value for name, value in active.items() if name != "createdTime"},
+        "active": {name: value for name, value in active.items() if name not in ("createdTime", "boundTime")},
     }
 
 

@@ -10,7 +10,7 @@ from tandem.domain import clock, headline
 from tandem.domain.headline import Headline
 from tandem.domain.placement.candidates import hold_off
 from tandem.domain.plan import Delete, Plan, Resource
-from tandem.domain.training import predecessor, restart, status
+from tandem.domain.training import deadline, predecessor, restart, status
 from tandem.domain.training.report import report
 from tandem.domain.training.view import RunView
 from tandem.domain.words import times
@@ -35,6 +35,11 @@ def fail(view: RunView, active: ActiveAttempt, cause: LastFailure) -> Plan:
     update["not_before"] = verdict.not_before
     why = pausing(view.run.status.model_copy(update=update))
     return _ended(view, active, why, clock.seconds_until(verdict.not_before, view.now), **update)
+
+
+def give_up(view: RunView, active: ActiveAttempt, why: Headline) -> Plan:
+    """An end for good that is nobody's failure."""
+    return _ended(view, active, why, completion_time=clock.stamp(view.now))
 
 
 def end(view: RunView, active: ActiveAttempt, why: Headline) -> Plan:
@@ -74,6 +79,7 @@ def _ended(
             "active": None,
             "attempts": status.with_ended(view.run.status, record),
             "not_before": None,
+            "active_seconds": deadline.used(view, active) or None,
             **update,
         }
     )

@@ -1,8 +1,9 @@
 """The decision about one TrainingRun: from what is observed to what is to be written.
 
 An ordered chain; the first rule that applies decides:
-finished > succeeded > suspended > failed > half made > overtaken by an edit > not bound > running, for an active attempt, and
-finished > suspended > backoff > predecessor > bad input > placement > the next attempt, between attempts.
+finished > succeeded > suspended > deadline > failed > half made > overtaken by an edit > not bound > running, for an active
+attempt, and finished > suspended > deadline > backoff > predecessor > bad input > placement > the next attempt, between
+attempts.
 
 Whenever an attempt begins or ends, that is an intent: it is written before any pod is made or deleted for it, so whoever
 goes on after a crash finds the reason for what it sees.
@@ -11,14 +12,14 @@ goes on after a crash finds the reason for what it sees.
 from collections.abc import Sequence
 
 from tandem.api.conditions import ConditionType
-from tandem.api.reasons import Reason
+from tandem.api.reasons import Reason, reason_of
 from tandem.api.training_run import ActiveAttempt
 from tandem.domain import clock, headline
 from tandem.domain.headline import Headline
 from tandem.domain.placement.request import Decision
 from tandem.domain.plan import Plan, Problem
-from tandem.domain.training import attempt, choose, ending, failure, gang, predecessor
-from tandem.domain.training.report import rest, stay
+from tandem.domain.training import attempt, choose, deadline, ending, failure, gang, predecessor
+from tandem.domain.training.report import rest, sooner, stay
 from tandem.domain.training.view import RunView
 
 
@@ -47,9 +48,12 @@ def _with_active(view: RunView, active: ActiveAttempt, problems: Sequence[Proble
         return ending.succeed(view, active)
     if view.run.spec.suspend:
         return ending.end(view, active, ending.SUSPENDED)
+    late = deadline.exceeded(view, active)
+    if late is not None:
+        return ending.give_up(view, active, late)
     cause = failure.first_cause(view, active, finished)
     if isinstance(cause, failure.Collecting):
-        return Plan(requeue_after=cause.seconds, reason=Reason.RUNNING)
+        return Plan(requeue_after=sooner(cause.seconds, deadline.seconds_left(view, active)), reason=Reason.RUNNING)
     if cause is not None:
         return ending.fail(view, active, cause)
     if active.created_time is None:
@@ -63,6 +67,9 @@ def _with_active(view: RunView, active: ActiveAttempt, problems: Sequence[Proble
 def _between_attempts(view: RunView, decision: Decision | None) -> Plan:
     if view.run.spec.suspend:
         return rest(view, ending.SUSPENDED)
+    late = deadline.exceeded(view, None)
+    if late is not None:
+        return rest(view, late, completion_time=clock.stamp(view.now))
     waiting = predecessor.waiting(view)
     if waiting is not None and waiting.stuck:
         stuck = headline.troubled(Reason.TERMINATION_STUCK, waiting.message)
@@ -89,5 +96,5 @@ def _finished(view: RunView) -> Headline | None:
         if condition.status == "True" and condition.type == ConditionType.SUCCEEDED:
             return Headline(Reason.SUCCEEDED, condition.message)
         if condition.status == "True" and condition.type == ConditionType.FAILED:
-            return headline.blocked(Reason.RESTART_LIMIT, condition.message)
+            return headline.blocked(reason_of(condition.reason), condition.message)
     return None

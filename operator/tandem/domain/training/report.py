@@ -7,7 +7,7 @@ from tandem.api.training_run import ActiveAttempt, TrainingRunStatus
 from tandem.domain import headline
 from tandem.domain.headline import Headline
 from tandem.domain.plan import Plan
-from tandem.domain.training import predecessor, status
+from tandem.domain.training import deadline, predecessor, status
 from tandem.domain.training.view import RunView
 
 
@@ -24,10 +24,16 @@ def report(view: RunView, after: TrainingRunStatus, why: Headline, **more: Any) 
 
 def stay(view: RunView, active: ActiveAttempt, why: Headline, requeue_after: float | None = None) -> Plan:
     """The active attempt goes on."""
-    update: dict[str, Any] = {"active": active, "attempt": active.number}
+    update: dict[str, Any] = {"active": deadline.started(view, active), "attempt": active.number}
     if why.reason is Reason.RUNNING:
         update["hold_offs"] = None
-    return report(view, view.run.status.model_copy(update=update), why, requeue_after=requeue_after)
+    again = sooner(requeue_after, deadline.seconds_left(view, active))
+    return report(view, view.run.status.model_copy(update=update), why, requeue_after=again)
+
+
+def sooner(one: float | None, other: float | None) -> float | None:
+    """The earlier of two pauses, of which none or only one may be needed."""
+    return min((pause for pause in (one, other) if pause is not None), default=None)
 
 
 def rest(

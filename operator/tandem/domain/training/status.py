@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tandem.api.base import dump
-from tandem.api.conditions import Condition, ConditionType, merge_conditions
+from tandem.api.conditions import Condition, ConditionType, is_true, merge_conditions
 from tandem.api.reasons import Reason, reason_of
 from tandem.api.training_run import ActiveAttempt, CheckpointStatus, EndedAttempt, PodCounts, TrainingRunStatus
 from tandem.domain.headline import ConditionWriter, Headline
@@ -15,6 +15,8 @@ from tandem.domain.training.attempt import outdated
 from tandem.domain.training.view import RunView
 
 ATTEMPTS_KEPT = 5
+GIVEN_UP = frozenset({Reason.RESTART_LIMIT, Reason.DEADLINE_EXCEEDED})
+"""Reasons with which a run fails for good."""
 
 
 def render(view: RunView, status: TrainingRunStatus, headline: Headline) -> dict[str, Any]:
@@ -90,7 +92,8 @@ def _conditions(view: RunView, status: TrainingRunStatus, headline: Headline) ->
     write = ConditionWriter(view.run.generation, view.now)
     reason, message = headline.reason, headline.message
     succeeded = reason is Reason.SUCCEEDED
-    failed = reason is Reason.RESTART_LIMIT
+    # A run that has failed stays so, whatever reason an operator of another version gave.
+    failed = reason in GIVEN_UP or is_true(view.run.status.conditions, ConditionType.FAILED)
     running = reason is Reason.RUNNING
     conditions = write.readiness(headline)
     if status.active or succeeded:

@@ -133,7 +133,16 @@ class TrainingMachine(RuleBasedStateMachine):
 
     @rule(
         fields=st.sampled_from(
-            [{"suspend": True}, {"suspend": False}, {"image": "train:2"}, {"pods": 3}, {"pods": 1}, SPEC]
+            [
+                {"suspend": True},
+                {"suspend": False},
+                {"image": "train:2"},
+                {"pods": 3},
+                {"pods": 1},
+                {"activeDeadlineSeconds": 60},
+                {"activeDeadlineSeconds": 600},
+                SPEC,
+            ]
         )
     )
     def edit(self, fields: dict[str, Any]) -> None:

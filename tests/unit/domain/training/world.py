@@ -60,6 +60,10 @@ class World:
     writes_left: int = 10**9
     charged: set[int] = field(default_factory=set)
     """Attempts whose failure was charged."""
+    bound: set[int] = field(default_factory=set)
+    """Attempts of which every pod has had a node."""
+    held: float = 0.0
+    """Seconds that passed while a bound attempt was active."""
     complete: set[int] = field(default_factory=set)
     """Attempts that were recorded as wholly made."""
 
@@ -154,6 +158,12 @@ class World:
         self.charged |= ended
         counted = after.failures.user + after.failures.infra if after.failures else 0
         assert counted == len(self.charged), "each failure is charged once"
+        assert (after.active_seconds or 0) <= self.held, "only time with all pods bound is counted"
+        if after.active is not None and before.active is None:
+            limit = self.spec.get("activeDeadlineSeconds", self.held + 1)
+            assert (after.active_seconds or 0) < limit, "no attempt begins past the deadline"
+        if any(item.status == "True" and item.reason == "DeadlineExceeded" for item in after.conditions):
+            assert self.held >= self.spec.get("activeDeadlineSeconds", 0) or before.completion_time, "never early"
         if after.active and after.active.created_time:
             self.complete.add(after.active.number)
         if after.active is not None:
@@ -231,9 +241,17 @@ class World:
                     if item.ready and item.allocatable.get(resource, 0) - used.get((item.name, resource), 0) >= amount
                 ]
                 if fitting:
-                    self.update(pod, node=fitting[0], scheduled=True, unschedulable_message="")
+                    self.update(pod, node=fitting[0], scheduled=True, scheduled_at=self.now, unschedulable_message="")
                 else:
                     self.update(pod, unschedulable_message="0/4 nodes are available")
+
+        active = self.status.get("active")
+        if (
+            active
+            and sum(pod.attempt == active["number"] and pod.node is not None for pod in self.pods.values())
+            >= (active["pods"])
+        ):
+            self.bound.add(active["number"])
 
     def start(self, pod: OwnPod) -> None:
         """The kubelet starts a bound pod on a live node."""
@@ -264,6 +282,9 @@ class World:
     def pass_time(self, seconds: float) -> None:
         """Time passes; pods of nodes that are gone are marked deleted, as the garbage collector does."""
         self.now += timedelta(seconds=seconds)
+        active = self.status.get("active")
+        if active and active["number"] in self.bound:
+            self.held += seconds
         for pod in list(self.pods.values()):
             if pod.node is not None and pod.node not in self.nodes:
                 self.delete(pod)

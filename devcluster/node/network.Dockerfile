@@ -4,11 +4,12 @@ FROM $BASE AS tools
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends iptables nftables conntrack iproute2 \
     && mkdir -p /out/usr/sbin \
-    && for tool in /usr/sbin/xtables-nft-multi /usr/sbin/nft /usr/sbin/conntrack "$(readlink -f /bin/ip)"; do \
-         cp "$tool" /out/usr/sbin/ \
-         && ldd "$tool" | grep -o '/[^ ]*' | xargs -I{} cp --parents -L {} /out; \
-       done \
+    && cp /usr/sbin/xtables-nft-multi /usr/sbin/nft /usr/sbin/conntrack "$(readlink -f /bin/ip)" /out/usr/sbin/ \
     && cp --parents -L /usr/lib/*/xtables/*.so /out \
+    # Plug-ins have libraries of their own: without libm a rule for a Service of two endpoints fails the whole table.
+    && for file in /out/usr/sbin/* /usr/lib/*/xtables/*.so; do \
+         ldd "$file" | grep -o '/[^ ]*' | xargs -I{} cp --parents -L {} /out; \
+       done \
     && for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do \
          ln -s xtables-nft-multi "/out/usr/sbin/$name"; \
        done

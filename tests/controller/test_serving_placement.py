@@ -107,10 +107,11 @@ def test_services_and_a_run_never_share_a_device(scene: Scene, workers: list[str
     def settled() -> bool:
         placed = sum(shares(scene.get_service(name))["main"] for name in ("one", "two"))
         run = scene.get_run("gang")["status"]
-        gang = 4 if "active" in run else 0
-        return bool(run["conditions"]) and placed + gang == 8 and len(bound(scene)) == len(scene.pods()) >= 6
+        # Whoever is seen first is served first: a gang that comes after both services finds two of its four devices.
+        given = placed + 4 == 8 if "active" in run else placed == 6
+        return bool(run["conditions"]) and given and len(bound(scene)) == len(scene.pods()) >= 6
 
-    scene.until(settled, "all eight devices to be given away and every pod to be bound")
+    scene.until(settled, "as many devices as fit to be given away and every pod to be bound")
     waiting = [item for name in ("one", "two") for item in scene.get_service(name)["status"]["variants"]]
     assert "NotBound" not in {item["reason"] for item in waiting}
 

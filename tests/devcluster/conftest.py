@@ -27,9 +27,11 @@ def namespace() -> Iterator[str]:
 
 @pytest.fixture
 def start_pod(namespace: str) -> StartPod:
-    """Creates a pod of the tools image: start_pod(name, script, devices={resource: n}, claim=..., **more of its spec)."""
+    """Creates a pod of the tools image: start_pod(name, script, devices={resource: n}, claim=..., app=..., **more of its spec)."""
 
-    def start(name: str, script: str, *, devices: dict[str, int] | None = None, claim: str = "", **spec: Any) -> str:
+    def start(
+        name: str, script: str, *, devices: dict[str, int] | None = None, claim: str = "", app: str = "", **spec: Any
+    ) -> str:
         container: dict[str, Any] = {
             "name": "main",
             "image": cluster.TOOLS,
@@ -40,7 +42,7 @@ def start_pod(namespace: str) -> StartPod:
             container["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
             spec["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
         body = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container], **spec}
-        metadata = {"namespace": namespace, "name": name, "labels": {"app": name}}
+        metadata = {"namespace": namespace, "name": name, "labels": {"app": app or name}}
         kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": body})
         return name
 

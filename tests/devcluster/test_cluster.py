@@ -49,17 +49,39 @@ def test_an_ascend_pod_gets_its_devices(start_pod: StartPod, output: Output) -> 
 
 
 def test_a_service_answers_by_name_across_nodes(namespace: str, start_pod: StartPod, output: Output) -> None:
-    start_pod("web", "echo hello > /tmp/index.html; exec httpd -f -p 8080 -h /tmp", nodeName="tandem-worker")
-    port = {"port": 80, "targetPort": 8080}
-    spec = {"selector": {"app": "web"}, "ports": [port]}
-    metadata = {"namespace": namespace, "name": "web"}
-    kube.apply({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    start_pod("web", serving("hello"), nodeName="tandem-worker")
+    service(namespace, "web")
     asks = "until timeout 2 wget -q -O - http://web; do sleep 0.2; done; nslookup web.$NAMESPACE.svc.cluster.local"
     for node in ("tandem-worker", "tandem-worker4"):
         start_pod(f"from-{node}", f"NAMESPACE={namespace}; {asks}", nodeName=node)
         answer = output(f"from-{node}")
         assert answer.startswith("hello\n")
         assert f"web.{namespace}.svc.cluster.local" in answer
+
+
+def test_a_service_of_two_pods_answers_from_both(namespace: str, start_pod: StartPod, output: Output) -> None:
+    """Spreading needs more of a node's packet filter than a single endpoint does."""
+    for name, node in (("one", "tandem-worker"), ("two", "tandem-worker3")):
+        start_pod(name, serving(name), app="web", nodeName=node)
+    service(namespace, "web")
+    ask = "timeout 2 wget -q -O - http://web >> /tmp/answers"
+    script = (
+        f"touch /tmp/answers; until grep -q one /tmp/answers && grep -q two /tmp/answers; do {ask}; sleep 0.1; done"
+    )
+    start_pod("client", script, nodeName="tandem-worker4")
+    output("client")
+
+
+def serving(answer: str) -> str:
+    """Script of a pod that answers every request with this line."""
+    return f"echo {answer} > /tmp/index.html; exec httpd -f -p 8080 -h /tmp"
+
+
+def service(namespace: str, app: str) -> None:
+    """A Service on port 80 before the pods of an app."""
+    spec = {"selector": {"app": app}, "ports": [{"port": 80, "targetPort": 8080}]}
+    metadata = {"namespace": namespace, "name": app}
+    kube.apply({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
 
 
 def test_a_shared_claim_is_one_folder_on_all_nodes(namespace: str, start_pod: StartPod, output: Output) -> None:

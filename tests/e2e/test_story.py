@@ -154,3 +154,14 @@ def test_the_api_server_takes_the_examples_as_they_are(operator: None, path: Any
 def test_the_api_server_takes_the_shipped_profiles(operator: None) -> None:
     told = kube.kubectl("apply", "--dry-run=server", "--validate=strict", f"--filename={demo.ROOT / 'profiles'}")
     assert told.count("(server dry run)") == len(list((demo.ROOT / "profiles").glob("*.yaml")))
+
+
+def test_the_operator_finds_its_own_rights_complete(operator: None) -> None:
+    """Asked in its pod, with nothing but the chart's role."""
+    where = (f"--namespace={demo.NAMESPACE}", "exec", f"deployment/{demo.RELEASE}", "--")
+    told = json.loads(kube.kubectl(*where, "tandem", "check", "--output=json"))
+    assert told["failures"] == 0
+    account = f"{demo.NAMESPACE}/{demo.RELEASE}"
+    assert [item["message"] for item in told["findings"] if item["subject"] == "rights"] == [
+        f"{account} may do all that the operator does"
+    ]

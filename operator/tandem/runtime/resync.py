@@ -5,19 +5,17 @@ with the store: ghosts go, and what differs is read again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
 
 import structlog
 
 from tandem.api.constants import API_VERSION
 from tandem.cluster.applier import PLURALS, object_path
-from tandem.cluster.client import JSON, METADATA_ONLY_LIST, ApiError, Client, group_path
+from tandem.cluster.client import METADATA_ONLY_LIST, ApiError, Client, group_path
+from tandem.cluster.pages import pages
 from tandem.domain.observed import Key
 from tandem.runtime.objects import ObjectStore
 
 log = structlog.get_logger(__name__)
-PAGE = 500
 
 
 class CrdsMissingError(Exception):
@@ -44,7 +42,7 @@ async def check_served(client: Client) -> None:
 async def fill(client: Client, objects: ObjectStore) -> None:
     """Put every object of our kinds into the store."""
     for kind in PLURALS:
-        async for item in _pages(client, kind):
+        async for item in pages(client, group_path(API_VERSION, PLURALS[kind])):
             objects.put(kind, item)
 
 
@@ -54,7 +52,7 @@ async def compare(client: Client, objects: ObjectStore) -> int:
     for kind in PLURALS:
         before = {stored.key: stored for stored in objects if stored.key.kind == kind}
         seen: set[Key] = set()
-        async for item in _pages(client, kind, accept=METADATA_ONLY_LIST):
+        async for item in pages(client, group_path(API_VERSION, PLURALS[kind]), accept=METADATA_ONLY_LIST):
             metadata = item["metadata"]
             key = Key(kind, metadata.get("namespace", ""), metadata["name"])
             seen.add(key)
@@ -99,16 +97,3 @@ async def _read_again(client: Client, objects: ObjectStore, key: Key) -> None:
     if known is not None and known.uid != found["metadata"]["uid"]:
         objects.remove(key.kind, key.namespace, key.name, known.uid)
     objects.put(key.kind, found)
-
-
-async def _pages(client: Client, kind: str, accept: str = JSON) -> AsyncIterator[dict[str, Any]]:
-    path = group_path(API_VERSION, PLURALS[kind])
-    query = {"limit": str(PAGE)}
-    while True:
-        page = await client.request("GET", path, query=query, accept=accept)
-        for item in page.get("items") or ():
-            yield item
-        token = page.get("metadata", {}).get("continue")
-        if not token:
-            return
-        query = {"limit": str(PAGE), "continue": token}

@@ -8,6 +8,7 @@ CPU, memory and affinity are not modelled: a fit is a hint, the scheduler decide
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.pod_template import Toleration
 from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod, Taint
 from tandem.domain.placement.request import Option
@@ -73,16 +74,22 @@ def room(state: Snapshot, used: Mapping[tuple[str, str], int], option: Option) -
 
 def eligible(node: NodeRecord, option: Option) -> bool:
     """Whether the scheduler could bind pods of `option` to this node, devices aside."""
-    spec = option.profile.spec
-    wanted = {**option.node_selector, **spec.node_selector}
-    if spec.architecture is not None:
-        wanted[ARCH_LABEL] = spec.architecture
     return (
         node.ready
         and not node.cordoned
-        and wanted.items() <= node.labels.items()
+        and {**option.node_selector, **_labels(option.profile)}.items() <= node.labels.items()
         and all(_tolerated(taint, option.tolerations) for taint in node.taints if taint.effect != "PreferNoSchedule")
     )
+
+
+def carries(node: NodeRecord, profile: AcceleratorProfile) -> bool:
+    """Whether the node is one of the profile's, whatever its state."""
+    return _labels(profile).items() <= node.labels.items()
+
+
+def _labels(profile: AcceleratorProfile) -> dict[str, str]:
+    architecture = {ARCH_LABEL: profile.spec.architecture} if profile.spec.architecture else {}
+    return {**profile.spec.node_selector, **architecture}
 
 
 def _tolerated(taint: Taint, tolerations: Iterable[Toleration]) -> bool:

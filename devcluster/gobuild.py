@@ -56,6 +56,8 @@ COREDNS = Module("coredns", {"coredns": "."})
 NODE = Module("node", {"pause": "./pause", "podnet": "./podnet"})
 KIND = Module("kind", {"kind": "sigs.k8s.io/kind"})
 HELM = Module("helm", {"helm": "helm.sh/helm/v3/cmd/helm"})
+KWOK = Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
+"""Plays nodes and the lives of their pods for benchmarks, which alone ask for it."""
 
 # What tests ask instead of guessing: the API server's estimates of what validation rules cost.
 CRDCOST = Module("crdcost", {"crdcost": "."})

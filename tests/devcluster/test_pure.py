@@ -117,6 +117,7 @@ def test_configuration_has_two_nodes_of_each_vendor() -> None:
         ("helm", "helm.sh/helm/v3", versions.HELM),
         # Kubernetes 1.37.2 is 0.37.2 in the modules of its parts.
         ("crdcost", "k8s.io/apiextensions-apiserver", versions.KUBERNETES.replace("1", "0", 1)),
+        ("kwok", "sigs.k8s.io/kwok", versions.KWOK),
     ],
 )
 def test_go_modules_build_the_pinned_versions(module: str, dependency: str, version: str) -> None:

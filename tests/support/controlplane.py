@@ -215,7 +215,9 @@ class ControlPlane:
                 "--shutdown-delay-duration=0",
             ]
         if name == "kube-scheduler":
-            return [*secure, f"--kubeconfig={self.folder / 'scheduler.conf'}", "--leader-elect=false"]
+            # kubeadm names the advertised address in this kubeconfig, where nobody listens.
+            conf = f"--kubeconfig={self.folder / 'scheduler.conf'}"
+            return [*secure, conf, f"--master={self.server}", "--leader-elect=false"]
         return [
             *secure,
             *admin,

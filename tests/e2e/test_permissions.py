@@ -113,6 +113,19 @@ def test_a_life_with_every_kind_of_change(namespace: str) -> None:
     until(lambda: port() == 8081, "the new port")
 
 
+def test_what_is_left_of_a_run_that_ended_is_taken_away(namespace: str) -> None:
+    """Its pods and their Service go; the run stays."""
+    ended = {"pods": 2, "command": ["true"], "launcher": "Plain", "cleanup": {"podsAfterSeconds": 0}}
+    apply(namespace, workload("TrainingRun", "job", accelerator="nvidia-h20", **ended))
+    until(partial(is_now, namespace, "Succeeded"), "the run to end")
+
+    def left() -> list[kube.Object]:
+        return [item for kind in ("pods", "services") for item in kube.items(f"--namespace={namespace}", kind)]
+
+    until(lambda: left() == [], "its children to go")
+    assert is_now(namespace, "Succeeded")
+
+
 def test_the_role_is_what_was_used(start: audit.Mark) -> None:
     """Last in this file: it judges all requests of the session."""
     events = audit.since(start, user=ACCOUNT)

@@ -56,6 +56,20 @@ class Checkpoint(Model):
     ]
 
 
+class Cleanup(Model):
+    """What is taken away after the end. The run itself stays, with its status, until somebody deletes it."""
+
+    pods_after_seconds: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=MOST_SECONDS,
+            description="Seconds after its end for good at which the run's pods, with their logs, and its headless Service are"
+            " deleted. Default: 86400 (24 h).",
+        ),
+    ] = None
+
+
 class TrainingVariant(AcceleratorChoice, MainContainer):
     """How the run looks on one accelerator."""
 
@@ -107,6 +121,9 @@ class TrainingRunSpec(AcceleratorChoice, MainContainer):
             description="Seconds that the run may hold all its pods bound to nodes, over all attempts. Neither the queue nor a"
             " suspended time counts. Then it fails for good, with reason DeadlineExceeded. Default: no limit.",
         ),
+    ] = None
+    cleanup: Annotated[
+        Cleanup | None, Field(description="What is taken away after the end. Default: pods after 24 h.")
     ] = None
     managed_by: ManagedBy = None
 

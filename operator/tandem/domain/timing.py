@@ -31,5 +31,7 @@ class Timing:
     """Beyond its grace, how long a pod may take to end before it is called stuck."""
     look_again: float = 60
     """A waiting object is looked at again after this, should every event have been missed."""
+    cleanup: float = 86400
+    """How long the pods of a run that has ended for good are kept, for their logs."""
     reservation: float = 600
     """How long decided but unbound pods keep their devices reserved."""

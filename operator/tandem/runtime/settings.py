@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     look_again_seconds: Annotated[
         float, Field(gt=0, description="Seconds until a waiting object is looked at again.")
     ] = Timing.look_again
+    cleanup_seconds: Annotated[
+        float, Field(ge=0, description="Seconds the pods of an ended run are kept where it does not say.")
+    ] = Timing.cleanup
 
     def timing(self) -> Timing:
         """The times that decisions depend on."""
@@ -86,4 +89,5 @@ class Settings(BaseSettings):
             hold_off=self.hold_off_seconds,
             node_lost=self.node_lost_seconds,
             look_again=self.look_again_seconds,
+            cleanup=self.cleanup_seconds,
         )

@@ -92,6 +92,7 @@ def test_every_time_of_the_settings_reaches_the_decisions(started: list[Settings
         "hold_off_seconds": "hold_off",
         "node_lost_seconds": "node_lost",
         "look_again_seconds": "look_again",
+        "cleanup_seconds": "cleanup",
     }
     flags = [part for number, name in enumerate(names) for part in (f"--{name.replace('_', '-')}", str(1001 + number))]
     assert cli.main(["run", *flags]) == 0

@@ -18,7 +18,7 @@ from tandem.domain import clock, headline
 from tandem.domain.headline import Headline
 from tandem.domain.placement.request import Decision
 from tandem.domain.plan import Plan, Problem
-from tandem.domain.training import attempt, choose, deadline, ending, failure, gang, predecessor
+from tandem.domain.training import attempt, choose, cleanup, deadline, ending, failure, gang, predecessor
 from tandem.domain.training.report import rest, sooner, stay
 from tandem.domain.training.view import RunView
 
@@ -35,7 +35,7 @@ def plan_run(
     """
     done = _finished(view)
     if done is not None:
-        return rest(view, done)
+        return cleanup.ended(view, done)
     active = attempt.active(view)
     if active is None:
         return _between_attempts(view, decision)

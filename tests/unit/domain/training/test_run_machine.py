@@ -141,6 +141,7 @@ class TrainingMachine(RuleBasedStateMachine):
                 {"pods": 1},
                 {"activeDeadlineSeconds": 60},
                 {"activeDeadlineSeconds": 600},
+                {"cleanup": {"podsAfterSeconds": 0}},
                 SPEC,
             ]
         )
@@ -179,9 +180,20 @@ class TrainingMachine(RuleBasedStateMachine):
                 self.world.finish(pod, 0)
             self.world.fill()
             if self.at_rest():
+                self.clean_up()
                 return
             self.world.pass_time(31)
         raise AssertionError(f"the run does not come to rest: {self.world.status}")
+
+    def clean_up(self) -> None:
+        """Long after its end a run has no children, and asks for nothing."""
+        if self.condition("Suspended") == "True":
+            return
+        self.world.pass_time(601)
+        self.world.settle()
+        assert not self.world.pods
+        assert not self.world.services
+        assert self.world.plan().requeue_after is None
 
     def at_rest(self) -> bool:
         if any(not pod.terminal for pod in self.world.pods.values()):

@@ -24,7 +24,7 @@ from tests.unit.domain.builders import CREATED, NOW, NPUS, PROFILES, child, node
 GRACE = 30.0
 STAGES = (Resource.SERVICE, Resource.POD)
 FAILURES = {"UserFailure", "InfraFailure", "RestartLimit"}
-TIMING = Timing(user_limit=1, infra_limit=2)
+TIMING = Timing(user_limit=1, infra_limit=2, cleanup=600)
 SPEC: dict[str, Any] = {
     "pods": 2,
     "devicesPerPod": 8,
@@ -158,6 +158,11 @@ class World:
         self.charged |= ended
         counted = after.failures.user + after.failures.infra if after.failures else 0
         assert counted == len(self.charged), "each failure is charged once"
+        if before.completion_time is not None:
+            ended = before.model_copy(
+                update={"conditions": after.conditions, "observed_generation": after.observed_generation}
+            )
+            assert after == ended, "what has ended for good changes no more"
         assert (after.active_seconds or 0) <= self.held, "only time with all pods bound is counted"
         if after.active is not None and before.active is None:
             limit = self.spec.get("activeDeadlineSeconds", self.held + 1)
@@ -175,7 +180,7 @@ class World:
         if kind is not None:
             return Problem(kind, made.name, f"fault: {kind.value}")
         if made.resource is Resource.SERVICE:
-            self.services.setdefault(made.name, child(made.name))
+            self.services.setdefault(made.name, child(made.name, owner_uid="run-uid"))
             return None
         if made.name in self.taken:
             return Problem(ProblemKind.NAME_CONFLICT, made.name, f"Pod {made.name!r} exists")
@@ -209,6 +214,10 @@ class World:
 
     def _delete(self, gone: Delete) -> None:
         self._write()
+        if gone.resource is Resource.SERVICE:
+            assert TrainingRunStatus.model_validate(self.status).completion_time, "ranks may still look for each other"
+            assert self.services.pop(gone.name).uid == gone.uid
+            return
         assert gone.resource is Resource.POD
         pod = self.pods.get(gone.name)
         if pod is not None and pod.uid == gone.uid:

@@ -232,7 +232,9 @@ class TrainingRunStatus(Model):
     hold_offs: Annotated[
         list[HoldOff] | None,
         Field(
-            max_length=8, description="Variants that are not tried for a while.", json_schema_extra=list_map("variant")
+            max_length=8,
+            description="Variants that are not tried for a while, or until the spec is edited.",
+            json_schema_extra=list_map("variant"),
         ),
     ] = None
     placement: Annotated[Placement | None, Field(description="The last placement decision.")] = None

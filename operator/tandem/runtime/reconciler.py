@@ -10,12 +10,11 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from tandem.api.reasons import Reason
 from tandem.cluster.applier import Applier, Target
 from tandem.cluster.client import ApiError
 from tandem.cluster.events import EventRecorder
 from tandem.cluster.metrics import Metrics
-from tandem.domain.invalid import invalid_status
+from tandem.domain.invalid import plan_invalid
 from tandem.domain.observed import Key
 from tandem.domain.placement.request import Decision
 from tandem.domain.plan import Plan, Problem, ProblemKind
@@ -149,8 +148,7 @@ class Reconciler:
                 problems=problems,
             )
         except ValidationError as error:
-            status = invalid_status(stored.status, stored.generation, describe(error), now)
-            return Plan(status=status, reason=Reason.INVALID_SPEC)
+            return plan_invalid(stored.key.kind, stored.status, stored.generation, describe(error), now)
 
     async def _apply(self, stored: StoredObject, plan: Plan, lane: Lane) -> tuple[Problem, ...]:
         """Carry the plan out; a status that changed alone waits in the slow lane, where later ones overtake it."""

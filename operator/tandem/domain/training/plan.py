@@ -33,6 +33,7 @@ def plan_run(
 
     `decision` answers the `ask` of an earlier plan of the same pass; `problems` are its writes that failed.
     """
+    view = view.after_edit()
     done = _finished(view)
     if done is not None:
         return cleanup.ended(view, done)

@@ -1,7 +1,7 @@
 """All that a decision about a TrainingRun may look at."""
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -74,3 +74,11 @@ class RunView:
         same = self.run.status.active is not None and self.run.status.active.number == active.number
         seen = {rank for rank, pod in self.gang(active.number).items() if pod.phase == "Succeeded"}
         return frozenset(seen) | (ranges.from_text(recorded) if same else frozenset())
+
+    def after_edit(self) -> "RunView":
+        """The view with no variant held off where the spec is newer than status: the edit may be what mends it."""
+        status = self.run.status
+        if not status.hold_offs or status.observed_generation == self.run.generation:
+            return self
+        forgiven = status.model_copy(update={"hold_offs": None})
+        return replace(self, run=self.run.model_copy(update={"status": forgiven}))

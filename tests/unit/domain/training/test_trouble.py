@@ -106,13 +106,33 @@ def test_a_variant_that_is_held_off_alone_keeps_its_reason_until_it_is_tried_aga
 
 def test_a_held_off_variant_without_a_recorded_end_is_queued() -> None:
     hold = {"variant": "main", "until": stamp(30), "count": 1, "message": "quota"}
-    plan = decide_run(run_view(run({"holdOffs": [hold]})))
+    plan = decide_run(run_view(run({"observedGeneration": 1, "holdOffs": [hold]})))
     assert (plan.reason, plan.requeue_after) == (Reason.QUEUED, 30)
+
+
+def test_an_edit_lifts_hold_offs_at_once() -> None:
+    """Also one that the run waits behind: what was refused may be what was edited."""
+    holds = [{"variant": "main", "until": stamp(300), "count": 5, "message": "quota"}]
+    held = run_view(run({"observedGeneration": 1, "holdOffs": holds}))
+    assert decide_run(held).reason is Reason.QUEUED
+    edited = replace(held, run=held.run.model_copy(update={"generation": 2}))
+    plan = decide_run(edited)
+    assert (plan.reason, [item.name for item in plan.create]) == (Reason.STARTING, ["r-a1-0"])
+    assert with_status(edited.run, plan).status.hold_offs is None
+
+
+def test_a_refusal_after_an_edit_counts_from_one() -> None:
+    holds = [{"variant": "main", "until": stamp(-1), "count": 5, "message": "quota"}]
+    view = begun(run_view(run({"observedGeneration": 1, "holdOffs": holds}, pods=2)))
+    edited = replace(view, run=view.run.model_copy(update={"generation": 2}))
+    refused = Problem(ProblemKind.REFUSED, "r-a1-0", "exceeded quota")
+    counts = [with_status(found.run, decide_run(found, [refused])).status.hold_offs or [] for found in (view, edited)]
+    assert [[hold.count for hold in holds] for holds in counts] == [[6], [1]]
 
 
 def test_a_run_that_runs_forgets_its_hold_offs() -> None:
     hold = {"variant": "main", "until": stamp(-30), "count": 4, "message": "quota"}
-    view = complete(run_view(run({"holdOffs": [hold]})), [pod(0)])
+    view = complete(run_view(run({"observedGeneration": 1, "holdOffs": [hold]})), [pod(0)])
     assert view.run.status.hold_offs
     assert with_status(view.run, decide_run(view)).status.hold_offs is None
 

@@ -163,6 +163,8 @@ class World:
                 update={"conditions": after.conditions, "observed_generation": after.observed_generation}
             )
             assert after == ended, "what has ended for good changes no more"
+        if before.observed_generation != self.generation:
+            assert all(hold.count == 1 for hold in after.hold_offs or ()), "an edit makes up for earlier refusals"
         assert (after.active_seconds or 0) <= self.held, "only time with all pods bound is counted"
         if after.active is not None and before.active is None:
             limit = self.spec.get("activeDeadlineSeconds", self.held + 1)

@@ -133,6 +133,24 @@ def test_a_deployment_that_was_just_made(spec: dict[str, int], wanted: int) -> N
     assert (record.wanted, record.observed_generation, record.replicas, record.ready) == (wanted, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "refused", "overdue"),
+    [
+        ("ReplicaFailure", "True", "why", ""),
+        ("ReplicaFailure", "False", "", ""),
+        ("Progressing", "False", "", "why"),
+        ("Progressing", "True", "", ""),
+        ("Available", "False", "", ""),
+    ],
+)
+def test_what_stops_a_deployment_is_told_apart(kind: str, status: str, refused: str, overdue: str) -> None:
+    record = trim.deployment(
+        child(spec={}, status={"conditions": [{"type": kind, "status": status, "message": " why "}]})
+    )
+    assert record is not None
+    assert (record.refused, record.overdue) == (refused, overdue)
+
+
 def test_a_service_or_budget_of_ours() -> None:
     raw = child()
     raw["metadata"]["deletionTimestamp"] = "2026-11-23T10:00:00Z"

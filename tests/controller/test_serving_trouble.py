@@ -34,6 +34,20 @@ def test_a_missing_claim_is_told_and_heals(scene: Scene, workers: list[str]) -> 
     assert condition(healed, "ModelResolved")["status"] == "True"
 
 
+def test_while_its_claim_is_missing_a_service_goes_on_and_can_be_scaled_down(scene: Scene, workers: list[str]) -> None:
+    """An edit that cannot be carried out stops no replica; wishing for fewer is always heard."""
+    scene.devices(workers[:1], 3)
+    idle(scene, "chat", accelerator=scene.profile(), replicas=3)
+    until_shares(scene, "chat", main=3)
+
+    scene.patch_service("chat", {"model": {"claim": {"name": "models"}}, "replicas": 2})
+
+    found = scene.reason("infsvc", "chat", "ClaimMissing", seconds=SOON)
+    scene.until(lambda: (deployment(scene, "chat-main") or {})["spec"]["replicas"] == 2, "two replicas")
+    assert variant(found, "main")["replicas"] == 2
+    assert "volumes" not in (deployment(scene, "chat-main") or {})["spec"]["template"]["spec"]
+
+
 @pytest.mark.parametrize(
     ("plural", "name", "group", "spec"),
     [

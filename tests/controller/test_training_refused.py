@@ -1,8 +1,11 @@
 """Gangs that the cluster does not let come up whole: rolled back, uncharged, in the cluster's own words, tried again."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.support.api import Object
+from tests.support.operator import HostOperator
 from tests.support.programs import STEERED
 from tests.support.scene import Scene, condition
 
@@ -107,3 +110,22 @@ def test_an_edit_of_a_half_made_gang_supersedes_it(scene: Scene, workers: list[s
     assert ended(running) == ["Superseded"]
     assert running["status"]["attempt"] == 2
     assert "failures" not in running["status"]
+
+
+@pytest.mark.serial
+def test_an_edit_lifts_a_hold_off_at_once(
+    quiet_scene: Scene, workers: list[str], operators: Callable[..., HostOperator]
+) -> None:
+    """The pause after a refusal may be minutes; who has mended the spec does not wait for its end."""
+    scene = quiet_scene
+    scene.devices(workers[:1], 1)
+    pause = {"TANDEM_HOLD_OFF_SECONDS": "600", "TANDEM_MAX_BACKOFF_SECONDS": "600"}
+    operators(TANDEM_BIND_SECONDS="2", **pause).start()
+    scene.run("huge", accelerator=scene.profile(), resources={"requests": {"cpu": "64"}}, command=EXIT)
+    unbound = scene.reason("trun", "huge", "NotBound")
+    assert unbound["status"]["holdOffs"][0]["variant"] == "main"
+
+    scene.patch_run("huge", {"resources": {"requests": {"cpu": "5m"}}})
+
+    done = scene.reason("trun", "huge", "Succeeded", 60)
+    assert "holdOffs" not in done["status"]

@@ -49,7 +49,8 @@ class Reason(StrEnum):
     )
     DEADLINE_EXCEEDED = (
         "DeadlineExceeded",
-        "The run held its pods for longer than `spec.activeDeadlineSeconds`. Recreate it with a larger one.",
+        "A run held its pods for longer than `spec.activeDeadlineSeconds`: recreate it with a larger one. Or new replicas of a"
+        " service did not answer in time: look at their logs, or raise `spec.startup.timeoutSeconds`.",
     )
     SUPERSEDED = "Superseded", "The spec changed while an attempt was half made; it starts anew with the new spec."
     NOT_BOUND = "NotBound", "The scheduler found no nodes for the pods in time. The message is the scheduler's own."

@@ -6,7 +6,7 @@ anybody's text. What cannot be read is logged and treated as not interesting.
 Memory: values that many records repeat (namespaces, nodes, hashes, owners, times, maps of devices) are shared.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache, wraps
 from types import MappingProxyType
@@ -160,17 +160,17 @@ def deployment(raw: Raw) -> DeploymentRecord | None:
         updated=status.get("updatedReplicas") or 0,
         ready=status.get("readyReplicas") or 0,
         available=status.get("availableReplicas") or 0,
-        trouble=_shared(_trouble(status.get("conditions") or ())),
+        refused=_shared(_message(status, "ReplicaFailure", "True")),
+        overdue=_shared(_message(status, "Progressing", "False")),
         deleting="deletionTimestamp" in metadata,
     )
 
 
-def _trouble(conditions: Iterable[Mapping[str, Any]]) -> str:
-    """Why replicas are not made: a pod was refused, or the rollout does not get on."""
-    for kind, status in (("ReplicaFailure", "True"), ("Progressing", "False")):
-        for condition in conditions:
-            if condition["type"] == kind and condition["status"] == status:
-                return ending.cut(condition.get("message"))
+def _message(status: Raw, kind: str, state: str) -> str:
+    """Message of the condition of this type where it is in this state, else nothing."""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == kind and condition["status"] == state:
+            return ending.cut(condition.get("message"))
     return ""
 
 

@@ -134,8 +134,10 @@ class DeploymentRecord:
     updated: int = 0
     ready: int = 0
     available: int = 0
-    trouble: str = ""
-    """Message of condition ReplicaFailure (a pod was refused), or of Progressing where it is False."""
+    refused: str = ""
+    """Message of condition ReplicaFailure: the API server refused a pod."""
+    overdue: str = ""
+    """Message of condition Progressing where it is False: no progress within progressDeadlineSeconds."""
     deleting: bool = False
 
 

@@ -198,6 +198,8 @@ async def test_an_object_that_cannot_be_read_says_so_in_its_status(setting: Sett
     assert setting.reason() == "InvalidSpec"
     assert setting.status()["attempt"] == 3
     assert setting.status()["conditions"][0]["message"].startswith("spec.pods: ")
+    told = {item["type"]: item["status"] for item in setting.status()["conditions"]}
+    assert (told["Stalled"], told["Placed"], told["Succeeded"]) == ("True", "False", "Unknown")
     asked = len(setting.api.asked)
     await setting.reconciler.reconcile(broken, Lane.WORK)
     assert len(setting.api.asked) == asked

@@ -25,11 +25,10 @@ def plan_service(view: ServiceView, *, decision: Decision | None = None, problem
 
     `decision` answers the `ask` of an earlier plan of the same pass; `problems` are its writes that failed.
     """
-    shares = split.kept(view)
     obstacle = _obstacle(view)
     if obstacle is not None and view.service.spec.replicas > 0:
-        # What runs goes on as it is; nothing is made from a spec that cannot be rendered.
-        return replace(_report(view, split.recorded(view), (), obstacle, view.timing.look_again), release=True)
+        return _hindered(view, obstacle, problems)
+    shares = split.kept(view)
     if problems:
         refused = _refusal(problems)
         # A write that may succeed when it is repeated is no news.
@@ -52,6 +51,17 @@ def plan_service(view: ServiceView, *, decision: Decision | None = None, problem
         replace=_outdated(view, shares),
         scale=_misscaled(view, shares),
         delete=_dropped(view),
+    )
+
+
+def _hindered(view: ServiceView, obstacle: Headline, problems: Sequence[Problem]) -> Plan:
+    """What runs goes on, in smaller numbers where fewer are asked for; nothing is made from a spec that cannot be rendered."""
+    shares = split.fewer(view)
+    return replace(
+        _report(view, shares, (), obstacle, view.timing.look_again),
+        intent=shares != split.recorded(view),
+        scale=() if problems else _scales(view, shares),
+        release=True,
     )
 
 
@@ -129,11 +139,14 @@ def _outdated(view: ServiceView, shares: Shares) -> tuple[Replace, ...]:
 def _misscaled(view: ServiceView, shares: Shares) -> tuple[Scale, ...]:
     """Deployments with another number of replicas than their share; one that is replaced gets its number there."""
     replaced = {change.child.name for change in _outdated(view, shares)}
+    return tuple(scale for scale in _scales(view, shares) if scale.name not in replaced)
+
+
+def _scales(view: ServiceView, shares: Shares) -> tuple[Scale, ...]:
     return tuple(
         Scale(record.name, record.uid, record.resource_version, wanted)
         for name, record in view.deployments.items()
         if by_name(view.variants, name) is not None
-        and record.name not in replaced
         and record.wanted != (wanted := shares[name].replicas if name in shares else 0)
     )
 

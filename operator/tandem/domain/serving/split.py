@@ -35,11 +35,21 @@ def kept(view: ServiceView) -> Shares:
     shares: Shares = {}
     for variant in view.variants:
         share = before.get(variant.name)
-        if share is None or not _still_asked_for(view, variant, share):
-            continue
-        bound = NO_BOUND if variant.max_replicas is None else variant.max_replicas
-        shares[variant.name] = Share(share.accelerator, min(share.replicas, bound))
+        if share is not None and _still_asked_for(view, variant, share):
+            shares[variant.name] = _bounded(share, variant)
     return _shrunk(shares, view)
+
+
+def fewer(view: ServiceView) -> Shares:
+    """What was decided before, less what the spec no longer allows in number: all that can be told of a spec that cannot
+    be rendered. Where the spec's variants went elsewhere or away, what runs is left."""
+    before = recorded(view)
+    shares: Shares = {}
+    for variant in view.variants:
+        share = before.pop(variant.name, None)
+        if share is not None:
+            shares[variant.name] = _bounded(share, variant)
+    return _shrunk({**shares, **before}, view)
 
 
 def lacking(view: ServiceView, shares: Shares) -> int:
@@ -66,6 +76,12 @@ def grown(shares: Shares, decision: Decision) -> Shares:
         held = result.get(grant.variant)
         result[grant.variant] = Share(grant.option.profile.name, (held.replicas if held else 0) + grant.pods)
     return result
+
+
+def _bounded(share: Share, variant: Variant) -> Share:
+    return replace(
+        share, replicas=min(share.replicas, NO_BOUND if variant.max_replicas is None else variant.max_replicas)
+    )
 
 
 def _candidate(view: ServiceView, variant: Variant, share: Share | None) -> Candidate:

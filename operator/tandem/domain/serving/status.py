@@ -35,6 +35,8 @@ class Account:
     ready: int
     available: int
     rolling: bool
+    overdue: str | None
+    """Why a rollout does not get on."""
 
     @property
     def enough(self) -> bool:
@@ -53,6 +55,7 @@ def account(view: ServiceView, shares: Shares) -> Account:
         ready=sum(record.ready for record in records.values()),
         available=sum(record.available for record in records.values()),
         rolling=any(_rolling(records.get(name), share.replicas) for name, share in shares.items()),
+        overdue=_overdue(records[name] for name in shares if name in records),
     )
 
 
@@ -76,7 +79,8 @@ def state(view: ServiceView, shares: Shares, rejected: Iterable[Rejection]) -> H
             Reason.PARTIALLY_PLACED, f"{counted.placed} of {counted.wanted} replicas have a place; {_first(rejections)}"
         )
     if counted.rolling:
-        return Headline(Reason.ROLLING, "replicas are being replaced by a new revision")
+        stuck = counted.overdue and f": {counted.overdue}"
+        return Headline(Reason.ROLLING, f"replicas are being replaced by a new revision{stuck or ''}")
     return Headline(Reason.AVAILABLE, f"{counted.available} of {counted.wanted} replicas answer")
 
 
@@ -130,8 +134,11 @@ def _conditions(view: ServiceView, counted: Account, why: Headline) -> list[Cond
     else:
         available = (False, why.reason)
     conditions.append(write(ConditionType.AVAILABLE, *available, f"{times(counted.available, 'replica')} answering"))
-    rolled = (not counted.rolling, Reason.ROLLING if counted.rolling else available[1])
-    conditions.append(write(ConditionType.ROLLOUT_COMPLETE, *rolled))
+    if counted.overdue:
+        conditions.append(write(ConditionType.ROLLOUT_COMPLETE, False, Reason.DEADLINE_EXCEEDED, counted.overdue))
+    else:
+        rolled = (not counted.rolling, Reason.ROLLING if counted.rolling else available[1])
+        conditions.append(write(ConditionType.ROLLOUT_COMPLETE, *rolled))
     return conditions
 
 
@@ -187,8 +194,17 @@ def _trouble(view: ServiceView, shares: Shares) -> Headline | None:
     crashed = _first_pod(pods, lambda pod: pod.waiting_reason == "CrashLoopBackOff")
     if crashed is not None:
         return troubled(Reason.USER_FAILURE, f"{crashed.name}: {crashed.message or crashed.waiting_message}")
-    refused = next((r.trouble for name, r in sorted(view.deployments.items()) if name in shares and r.trouble), None)
-    return troubled(Reason.CREATE_REFUSED, refused) if refused else None
+    records = [record for name, record in sorted(view.deployments.items()) if name in shares]
+    refused = next((record.refused for record in records if record.refused), None)
+    if refused is not None:
+        return troubled(Reason.CREATE_REFUSED, refused)
+    overdue = _overdue(records)
+    return troubled(Reason.DEADLINE_EXCEEDED, overdue) if overdue else None
+
+
+def _overdue(records: Iterable[DeploymentRecord]) -> str | None:
+    """Which new replicas did not answer within the time for loading and pulling, in the Deployment controller's words."""
+    return next((record.overdue for record in records if record.overdue), None)
 
 
 def _first_pod(pods: Iterable[OwnPod], test: Any) -> OwnPod | None:

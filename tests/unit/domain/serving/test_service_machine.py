@@ -95,6 +95,18 @@ class ServiceMachine(RuleBasedStateMachine):
     def edit(self, image: str, port: int) -> None:
         self.world.edit(image=image, port=port)
 
+    @rule(model=st.sampled_from([None, {"claim": {"name": "models"}}]))
+    def edit_model(self, model: dict[str, Any] | None) -> None:
+        self.world.edit(model=model)
+
+    @rule()
+    def a_claim_vanishes(self) -> None:
+        self.world.claims.clear()
+
+    @rule()
+    def a_claim_returns(self) -> None:
+        self.world.claims.add("models")
+
     @rule(name=NAMES)
     def a_profile_vanishes(self, name: str) -> None:
         self.world.change_profile(name, None)
@@ -139,6 +151,7 @@ class ServiceMachine(RuleBasedStateMachine):
         world = self.world
         world.faults.clear()
         world.taken.clear()
+        world.claims.add("models")
         world.profiles = dict(PROFILES)
         for _ in range(6):
             world.settle()

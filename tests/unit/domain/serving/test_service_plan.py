@@ -202,11 +202,54 @@ def test_what_runs_goes_on_while_the_spec_cannot_be_rendered() -> None:
     assert plan.status["variants"][0]["replicas"] == 3
 
 
-def test_fewer_replicas_than_stand_are_no_negative_number_while_a_claim_is_missing() -> None:
+def test_while_a_claim_is_missing_a_service_can_still_be_scaled_down() -> None:
     plan = plan_service(with_spec(settled(3), replicas=1, model={"claim": {"name": "gone"}}))
+    assert [(scale.name, scale.replicas) for scale in plan.scale] == [("s-main", 1)]
+    assert (plan.intent, plan.create, plan.replace, plan.delete) == (True, (), (), ())
+    assert (plan.reason, status_of(plan, ConditionType.STALLED)) == (Reason.CLAIM_MISSING, "True")
     assert plan.status is not None
+    assert plan.status["variants"][0]["replicas"] == 1
     assert "unplacedReplicas" not in plan.status
     assert status_of(plan, ConditionType.PLACED) == "True"
+
+
+def test_it_is_not_scaled_up_nor_is_a_failed_write_repeated_at_once() -> None:
+    hindered = with_spec(settled(3), replicas=5, model={"claim": {"name": "gone"}})
+    assert not plan_service(hindered).acts
+    fewer = with_spec(settled(3), replicas=1, model={"claim": {"name": "gone"}})
+    answer = plan_service(fewer, problems=[Problem(ProblemKind.TRANSIENT, "s-main", "conflict")])
+    assert (answer.acts, answer.reason) == (False, Reason.CLAIM_MISSING)
+
+
+def two_variants(claims: set[str], **nvidia: Any) -> ServiceView:
+    """Two replicas on each of two variants of a service whose model is missing; `nvidia` changes the second."""
+    listed = [
+        {"name": "ascend", "accelerator": "ascend-910b"},
+        {"name": "nvidia", "accelerator": "nvidia-h20", **nvidia},
+    ]
+    known = [
+        {"name": item["name"], "accelerator": item["accelerator"], "replicas": 2, "ready": 2, "reason": "Available"}
+        for item in ({**listed[0]}, {"name": "nvidia", "accelerator": "nvidia-h20"})
+    ]
+    model = {"claim": {"name": "models"}}
+    obj = service({"variants": known}, accelerator=None, variants=listed, replicas=3, model=model)
+    return service_view(obj, [deployment("ascend", 2), deployment("nvidia", 2)], claims=claims)
+
+
+@pytest.mark.parametrize(
+    ("nvidia", "scaled"),
+    [
+        ({}, [("s-nvidia", 1)]),
+        ({"maxReplicas": 0}, [("s-nvidia", 0)]),
+        ({"minReplicas": 2}, [("s-ascend", 1)]),
+        ({"accelerator": "other"}, [("s-nvidia", 1)]),
+        ({"name": "renamed"}, []),
+    ],
+)
+def test_what_shrinks_then_is_what_the_order_and_the_bounds_say(nvidia: Any, scaled: Any) -> None:
+    plan = plan_service(two_variants(set(), **nvidia))
+    assert [(scale.name, scale.replicas) for scale in plan.scale] == scaled
+    assert plan.delete == ()
 
 
 def test_a_service_without_its_claim_can_still_be_scaled_to_zero() -> None:

@@ -100,8 +100,16 @@ STAGES: dict[str, tuple[Plan, str]] = {
         "UserFailure False Reconciling True Placed:True UserFailure:False True",
     ),
     "refused pods": (
-        placed(1, 1, answering(1, 0, trouble="exceeded quota")),
+        placed(1, 1, answering(1, 0, refused="exceeded quota")),
         "CreateRefused False Reconciling True Placed:True CreateRefused:False True",
+    ),
+    "no answer in time": (
+        placed(1, 1, answering(1, 0, overdue="has timed out progressing")),
+        "DeadlineExceeded False Reconciling True Placed:True DeadlineExceeded:False False",
+    ),
+    "stuck while rolling": (
+        placed(4, 4, answering(4, 3, updated=1, overdue="has timed out progressing")),
+        "Rolling True - True Placed:True Available:True False",
     ),
     "name taken": (
         plan_service(service_view(), problems=[Problem(ProblemKind.NAME_CONFLICT, "s", "exists")]),
@@ -162,6 +170,8 @@ def ready_message(plan: Plan) -> str:
         ("not bound", "r-a1-0: 0/2 nodes are available"),
         ("crashing", "r-a1-0: CUDA error"),
         ("refused pods", "exceeded quota"),
+        ("no answer in time", "has timed out progressing"),
+        ("stuck while rolling", "replicas are being replaced by a new revision: has timed out progressing"),
         ("partially placed", "2 of 3 replicas have a place; main on nvidia-h20: 1 pod x 8 devices asked for"),
         ("two of four away", "2 of 4 replicas answer"),
     ],
@@ -247,12 +257,13 @@ def test_a_status_stays_one_that_the_api_server_takes_whatever_servers_say(text:
     assert status.placement is not None
     assert len(status.placement.rejected or []) == 16
     for pods, trouble in (
-        ((replace(UNPULLED, waiting_message=text),), ""),
-        ((replace(UNBOUND, unschedulable_message=text),), ""),
-        ((replace(CRASHED, message=text),), ""),
-        ((), text),
+        ((replace(UNPULLED, waiting_message=text),), {}),
+        ((replace(UNBOUND, unschedulable_message=text),), {}),
+        ((replace(CRASHED, message=text),), {}),
+        ((), {"refused": text}),
+        ((), {"overdue": text}),
     ):
-        plan = placed(1, 1, answering(1, 0, trouble=trouble), pods=pods)
+        plan = placed(1, 1, answering(1, 0, **trouble), pods=pods)
         InferenceServiceStatus.model_validate(plan.status)
     refused = plan_service(service_view(), problems=[Problem(ProblemKind.REFUSED, "s", text)])
     InferenceServiceStatus.model_validate(refused.status)

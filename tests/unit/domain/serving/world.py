@@ -53,6 +53,7 @@ class World:
     profiles: dict[str, AcceleratorProfile] = field(default_factory=lambda: dict(PROFILES))
     taken: dict[str, int] = field(default_factory=dict)
     """Profile -> devices in use by others."""
+    claims: set[str] = field(default_factory=lambda: {"models"})
     faults: list[ProblemKind] = field(default_factory=list)
     uids: Iterator[int] = field(default_factory=lambda: iter(range(1, 10**9)))
     writes_left: int = 10**9
@@ -78,7 +79,7 @@ class World:
             now=self.now,
             timing=TIMING,
             children=Children(deployments=self.deployments, services=self.services, budgets=self.budgets),
-            claims=frozenset(),
+            claims=frozenset(self.claims),
             profiles=self.profiles,
         )
 
@@ -126,6 +127,9 @@ class World:
         for _ in range(8):
             plan = self.plan()
             if not plan.acts and plan.status == self.status:
+                names = {variant["name"] for variant in self.spec["variants"]}
+                held = sum(record.wanted for record in self.deployments.values() if record.variant in names)
+                assert held <= self.spec["replicas"], "whatever stands in the way, fewer replicas can be had"
                 return
             self.reconcile()
         raise AssertionError(f"the service does not settle: {self.plan()}")

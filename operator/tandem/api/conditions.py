@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tandem.api.base import Message, Model, Timestamp, list_map
+from tandem.api.constants import UNSEEN
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 MESSAGE_LIMIT = 256
@@ -41,6 +42,14 @@ class Condition(Model):
         int, Field(ge=0, description="The metadata.generation that this observation was made for.")
     ]
 
+
+ObservedGeneration = Annotated[
+    int | None,
+    Field(
+        ge=UNSEEN,
+        description="The metadata.generation that this status speaks of; -1 before the operator's first look.",
+    ),
+]
 
 Conditions = Annotated[
     list[Condition],

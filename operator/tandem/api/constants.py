@@ -33,6 +33,10 @@ LABEL_FAMILY = f"{GROUP}/family"
 ANNOTATION_SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 """The cluster autoscaler must not scale down a node under a gang: every eviction costs the whole attempt."""
 
+UNSEEN = -1
+"""status.observedGeneration of an object that the operator has not looked at: the API server shows it where there is no
+status. Without it kstatus would call an object that nobody takes care of Current."""
+
 MAIN_CONTAINER = "main"
 """The container that image, command, args, env, resources and devices go to."""
 

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel
 
 from tandem.api.accelerator_profile import PROFILE_NAME_RULE, AcceleratorProfile, AcceleratorProfileSpec
-from tandem.api.constants import API_VERSION, CATEGORY, GROUP, LABEL_STACK, LABEL_VENDOR, VERSION
+from tandem.api.constants import API_VERSION, CATEGORY, GROUP, LABEL_STACK, LABEL_VENDOR, UNSEEN, VERSION
 from tandem.api.inference_service import (
     DEFAULT_REPLICAS,
     InferenceService,
@@ -189,7 +189,8 @@ def _root_schema(kind: Kind) -> Schema:
         },
     }
     if kind.status:
-        schema["properties"]["status"] = structural_schema(kind.status, f"{kind.name}.status")
+        status = structural_schema(kind.status, f"{kind.name}.status")
+        schema["properties"]["status"] = {**status, "default": {"observedGeneration": UNSEEN}}
     return schema
 
 

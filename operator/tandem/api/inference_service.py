@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tandem.api.base import Message, Model, ObjectName, RelativePath, cel, list_map, refused, rules
-from tandem.api.conditions import Conditions
+from tandem.api.conditions import Conditions, ObservedGeneration
 from tandem.api.pod_template import Refused
 from tandem.api.workload import (
     DEVICES_SOMEWHERE,
@@ -173,7 +173,7 @@ class ServedModel(Model):
 class InferenceServiceStatus(Model):
     """What the operator observed and decided."""
 
-    observed_generation: Annotated[int | None, Field(ge=0, description="The generation this status speaks of.")] = None
+    observed_generation: ObservedGeneration = None
     conditions: Conditions = []
     replicas: Annotated[int, Field(ge=0, description="Replicas that exist, for /scale.")] = 0
     ready_replicas: Annotated[int, Field(ge=0, description="Replicas that answer.")] = 0

@@ -15,7 +15,7 @@ from tandem.api.base import (
     list_map,
     rules,
 )
-from tandem.api.conditions import Conditions
+from tandem.api.conditions import Conditions, ObservedGeneration
 from tandem.api.workload import (
     DEVICES_SOMEWHERE,
     IMAGE_SOMEWHERE,
@@ -214,7 +214,7 @@ class CheckpointStatus(Model):
 class TrainingRunStatus(Model):
     """What the operator observed and decided."""
 
-    observed_generation: Annotated[int | None, Field(ge=0, description="The generation this status speaks of.")] = None
+    observed_generation: ObservedGeneration = None
     conditions: Conditions = []
     attempt: Annotated[int, Field(ge=0, description="Number of the newest attempt; 0 before the first.")] = 0
     active: Annotated[ActiveAttempt | None, Field(description="The attempt that runs; absent between attempts.")] = None

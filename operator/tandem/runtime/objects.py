@@ -12,6 +12,7 @@ import structlog
 from pydantic import ValidationError
 
 from tandem.api.accelerator_profile import AcceleratorProfile, AcceleratorProfileSpec
+from tandem.api.constants import UNSEEN
 from tandem.api.inference_service import InferenceService
 from tandem.api.training_run import TrainingRun
 from tandem.domain import clock
@@ -150,5 +151,10 @@ def _stored(kind: str, raw: Mapping[str, Any]) -> StoredObject:
         deleting="deletionTimestamp" in metadata,
         labels=dict(metadata.get("labels") or {}),
         spec=raw.get("spec") or {},
-        status=raw.get("status") or {},
+        status=_status(raw.get("status") or {}),
     )
+
+
+def _status(shown: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the operator wrote; the API server's stand-in for no status is none."""
+    return {} if shown.get("observedGeneration") == UNSEEN else shown

@@ -86,7 +86,8 @@ def test_every_reason_is_documented(files: Files) -> None:
         " Default: false. |",
         "| `spec.counts.perPod` | list (1 to 64) of integer (1 to 64) | Legal counts in one pod. Default: any. |",
         "| `status.startTime` | time | When the first attempt was decided. |",
-        "| `status.observedGeneration` | integer (from 0) | The generation this status speaks of. |",
+        "| `status.observedGeneration` | integer (from -1) | The metadata.generation that this status speaks of; -1 before the"
+        " operator's first look. |",
         "| `status.lastFailure.exitCode` | integer | Exit code of the main container, where it had one. |",
         "| `spec.perDevice.cpu` | quantity | CPU request per device. Default: none. |",
         "| `spec.nodeSelector` * | map (1 to 16) to string (up to 63) | Labels of the nodes that carry the devices; also"

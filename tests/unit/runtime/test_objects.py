@@ -36,6 +36,14 @@ def told() -> Told:
     return Told()
 
 
+def test_the_stand_in_for_no_status_is_none(told: Told) -> None:
+    """The API server shows it for an object without status, whose first status must not wait."""
+    told.put(7, status={"observedGeneration": -1})
+    assert told.store.get(key()).status == {}  # type: ignore[union-attr]
+    told.put(8, status={"observedGeneration": 1})
+    assert told.store.get(key()).status == {"observedGeneration": 1}  # type: ignore[union-attr]
+
+
 def test_an_older_event_does_not_undo_a_newer_reply(told: Told) -> None:
     """The reply to an own write overtakes the watch."""
     told.put(7)

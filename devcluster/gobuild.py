@@ -59,8 +59,9 @@ HELM = Module("helm", {"helm": "helm.sh/helm/v3/cmd/helm"})
 KWOK = Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
 """Plays nodes and the lives of their pods for benchmarks, which alone ask for it."""
 
-# What tests ask instead of guessing: the API server's estimates of what validation rules cost.
+# What tests ask instead of guessing: the API server's estimates of what validation rules cost, and GitOps tools' judgement.
 CRDCOST = Module("crdcost", {"crdcost": "."})
+HEALTH = Module("health", {"health": "."})
 
 ON_THE_HOST = {"kind": KIND, "kubectl": KUBERNETES, "helm": HELM}
 """The programs that people and tests call, linked into `paths.bin_dir()`."""

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import kube, paths
+from devcluster import paths
 from tests.support.api import Api
-from tests.support.operator import PATIENT, HostOperator
+from tests.support.operator import PATIENT, HostOperator, make_room
 from tests.support.scene import Scene
 
 _numbers = itertools.count(1)
@@ -40,13 +40,8 @@ def workers(api: Api) -> list[str]:
 
 @pytest.fixture(scope="session")
 def crds() -> None:
-    """The CRDs as generated."""
-    # One operator per cluster: a demo's would answer the tests too.
-    kube.kubectl(
-        "--namespace=tandem-system", "delete", "deployment/tandem", "--ignore-not-found", "--cascade=foreground"
-    )
-    for manifest in sorted(Path("crds").glob("*.yaml")):
-        kube.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(manifest))
+    """The CRDs as generated, and no operator but the tests'."""
+    make_room()
 
 
 @pytest.fixture(scope="session")

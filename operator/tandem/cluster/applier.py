@@ -247,4 +247,4 @@ def _was_made_for_namesake(target: Target, metadata: Mapping[str, Any]) -> bool:
 def _problem(name: str, error: ApiError) -> Problem:
     """How a failed write looks to the next plan: only a refusal is final, a stale write is tried again on newer state."""
     kind = ProblemKind.REFUSED if error.refused else ProblemKind.TRANSIENT
-    return Problem(kind, name, error.message)
+    return Problem(kind, name, error.message, error.retry_after or 0.0)

@@ -92,6 +92,8 @@ class Problem:
     kind: ProblemKind
     name: str
     message: str
+    retry_after: float = 0.0
+    """Seconds for which the server asked to be left alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,7 @@ class Reconciler:
             again = await self._apply(current, answer, Lane.STATUS)
             if not again and any(item.kind is not ProblemKind.TRANSIENT for item in problems):
                 return
-        raise RetryError(problems[0].message)
+        raise RetryError(problems[0].message, max(item.retry_after for item in problems))
 
     def _gone(self, key: Key, stored: StoredObject | None) -> None:
         """Nothing is done for an object that is going: its children are the garbage collector's."""

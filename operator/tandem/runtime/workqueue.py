@@ -45,12 +45,19 @@ class WorkQueue:
         self._again: dict[Key, Lane] = {}
         self._timers: dict[tuple[Key, Lane], tuple[float, asyncio.TimerHandle]] = {}
         self._failures: dict[Key, int] = {}
+        self._not_before: dict[Key, float] = {}
+        """When a key may be reconciled again whose write the server asked to be left alone with."""
         self._ready = asyncio.Event()
 
     def add(self, key: Key, lane: Lane = Lane.WORK) -> None:
         """Have `key` reconciled soon; while it is being reconciled, once more afterwards."""
         if key in self._running:
             self._again[key] = min(lane, self._again.get(key, lane))
+            return
+        asked = self._not_before.get(key, 0.0) - self._clock()
+        if asked > 0:
+            # What has changed meanwhile is no reason to bother a server that said when it wants to be asked again.
+            self.add_after(key, asked, lane)
             return
         if key in self._lanes[Lane.WORK]:
             return
@@ -78,16 +85,22 @@ class WorkQueue:
         self._timers[slot] = (due, handle)
 
     def retry(self, key: Key, at_least: float = 0.0) -> float:
-        """Have a failed `key` tried again after its own backoff, which doubles with each failure. Returns the pause."""
+        """Have a failed `key` tried again after its own backoff, which doubles with each failure. Returns the pause.
+
+        A change may bring it back sooner, but never before `at_least` seconds are over.
+        """
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
         pause = max(at_least, min(self._last_retry, self._first_retry * 2.0 ** min(count, 16)))
+        if at_least > 0:
+            self._not_before[key] = self._clock() + at_least
         self.add_after(key, pause)
         return pause
 
     def succeeded(self, key: Key) -> None:
         """Forget the failures of `key`."""
         self._failures.pop(key, None)
+        self._not_before.pop(key, None)
 
     def forget(self, key: Key) -> None:
         """Drop everything about a key whose object is gone."""

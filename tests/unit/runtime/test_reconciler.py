@@ -245,6 +245,18 @@ async def test_the_servers_wish_for_a_pause_is_honoured(setting: Setting) -> Non
     assert setting.api.asked.count("PATCH trainingruns/hello/status") == 1
 
 
+async def test_the_wish_stands_whatever_write_it_answers_and_whatever_changes(setting: Setting) -> None:
+    """A pod's create is answered so; its siblings' watch events do not bring the run back sooner."""
+    hello = setting.run()
+    path = "POST pods"
+    setting.api.fail(path, ApiError(429, "TooManyRequests", "later", retry_after=30))
+    await setting.passes(lambda: path in setting.api.asked and not setting.queue.depth())
+    setting.queue.add(hello)
+    setting.queue.add(hello, Lane.STATUS)
+    assert setting.queue.depth() == 0
+    assert setting.api.asked.count(path) == 1
+
+
 async def test_nothing_is_done_for_an_object_that_is_going(setting: Setting) -> None:
     """Its children are the garbage collector's, and its devices are free for others at once."""
     held = setting.run(pods=4)

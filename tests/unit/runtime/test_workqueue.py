@@ -187,3 +187,23 @@ async def test_the_age_of_the_oldest_key_is_known() -> None:
     assert queue.oldest() == 5.0
     _, _, waited = await queue.get()
     assert waited == 5.0
+
+
+async def test_a_pause_the_server_asked_for_is_not_cut_short() -> None:
+    """A change brings a failed key back sooner than its backoff, but not sooner than it may come."""
+    clock = Clock()
+    queue = WorkQueue(clock=clock)
+    queue.retry(A)
+    queue.add(A)
+    assert await next_key(queue) == "a"
+    queue.done(A)
+    queue.retry(A, at_least=5)
+    queue.add(A)
+    assert queue.depth() == 0
+    clock.now += 5
+    queue.add(A)
+    assert await next_key(queue) == "a"
+    queue.succeeded(A)
+    queue.done(A)
+    queue.add(A)
+    assert queue.depth() == 1

@@ -4,7 +4,7 @@ KEY := $(shell sha256sum requirements/dev.txt | cut -c1-16)
 STAMP := .venv/made-from-$(KEY)
 IN_VENV := PYTHONPATH=operator:. .venv/bin/python
 
-.PHONY: help venv demo test test-fast lint format generate lock clean
+.PHONY: help venv demo test test-fast faults lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: venv ## everything: style, types, contracts, unit, cluster, end to end
 
 test-fast: venv ## what needs no cluster
 	@$(IN_VENV) .ci/stages.py --fast
+
+faults: venv ## every fault plan (half an hour), with a table of what was violated
+	@$(IN_VENV) -m tests.faults
 
 lint: venv ## style, types, import contracts, generated files
 	@$(IN_VENV) .ci/stages.py --lint

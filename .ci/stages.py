@@ -95,7 +95,7 @@ FAST = (
 )
 FAULTS = (
     # Before the cluster is up: it needs the programs that the cluster is made of, and the cores to itself.
-    pytest("fault plans", "tests", "-m", "controlplane", "-n", PARALLEL_FAST),
+    pytest("fault plans", "tests", "-m", "controlplane", "-n", PARALLEL_FAST, "--dist=loadgroup"),
 )
 END_TO_END = "tests/e2e"
 CLUSTER = (

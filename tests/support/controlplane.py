@@ -22,7 +22,7 @@ import yaml
 
 from devcluster import gobuild, versions
 from devcluster.shell import DevclusterError, run, wait_for
-from tests.support.api import Api
+from tests.support.api import Api, ApiFailureError, Object
 
 ROOT = Path(__file__).resolve().parents[2]
 MEMORY = Path("/dev/shm")
@@ -160,8 +160,8 @@ class ControlPlane:
     def _make_certificates(self) -> None:
         config = self.folder / "kubeadm.yaml"
         # kubeadm wants an address that is not the loopback's; nobody ever goes to this one, which is kept for documentation.
-        init = {"localAPIEndpoint": {"advertiseAddress": "192.0.2.1"}, "nodeRegistration": {"name": "tests"}}
-        cluster = {
+        init: Object = {"localAPIEndpoint": {"advertiseAddress": "192.0.2.1"}, "nodeRegistration": {"name": "tests"}}
+        cluster: Object = {
             "kubernetesVersion": f"v{versions.KUBERNETES}",
             "certificatesDir": str(self.folder / "pki"),
             "encryptionAlgorithm": "ECDSA-P256",
@@ -181,6 +181,18 @@ class ControlPlane:
         kubectl = (gobuild.ensure(gobuild.KUBERNETES) / "kubectl", f"--kubeconfig={self.kubeconfig}")
         run(*kubectl, "apply", "--server-side", f"--filename={ROOT / 'crds'}")
         run(*kubectl, "wait", "--for=condition=Established", "--timeout=30s", f"--filename={ROOT / 'crds'}")
+        # For a moment longer than "established" tells it answers 429: their storage is initializing.
+        wait_for("the new kinds are served", self._serves_kinds, START_SECONDS, interval=0.05)
+
+    def _serves_kinds(self) -> bool:
+        api = self.api()
+        try:
+            served = api.get("/apis/tandem.dev/v1alpha1")["resources"]
+            for plural in (item["name"] for item in served if "/" not in item["name"]):
+                api.get(f"/apis/tandem.dev/v1alpha1/{plural}?limit=1")
+        except ApiFailureError:
+            return False
+        return True
 
     def _flags(self, name: str) -> list[str]:
         pki = self.folder / "pki"

@@ -1,0 +1,1 @@
+"""Fault plans: an operator behind a proxy that breaks one request or one watch at a time, and what must hold whatever breaks."""

@@ -44,8 +44,9 @@ class Account:
 _ROLE = (
     (GROUP, "trainingruns inferenceservices acceleratorprofiles", "get list watch"),
     (GROUP, "trainingruns/status inferenceservices/status", "patch"),
+    (GROUP, "trainingruns/finalizers inferenceservices/finalizers", "update"),
     ("", "pods", "get list watch create delete"),
-    ("", "services", "get list watch create update"),
+    ("", "services", "get list watch create update delete"),
     ("", "nodes persistentvolumeclaims", "list watch"),
     ("", "events", "create patch"),
     ("apps", "deployments", "get list watch create update patch delete"),

@@ -154,7 +154,7 @@ BOUNDS = [
     Bound(WORK, f"{POD}.securityContext.fsGroup", 0, -1, least(0)),
     Bound(WORK, f"{MAIN}.volumeMounts", mounts(32), mounts(33), too_many(32)),
     Bound(WORK, f"{MAIN}.volumeMounts", mounts(2), mounts(1) * 2, 'Duplicate value: {"mountPath":"/0"}', SECOND),
-    Bound(WORK, f"{MAIN}.volumeMounts[0].mountPath", "/data", "data", "should match '^/'"),
+    Bound(WORK, f"{MAIN}.volumeMounts[0].mountPath", "/data", "data", "should match '^/[^:]*$'"),
     Bound(WORK, f"{MAIN}.securityContext.runAsUser", 0, -1, least(0)),
     Bound(PROFILE, "nodeSelector", mapping(1), {}, "should have at least 1 properties"),
     Bound(PROFILE, "nodeSelector", mapping(16), mapping(17), too_many(16)),

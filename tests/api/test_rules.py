@@ -8,6 +8,7 @@ import pytest
 
 from tandem.api.crd import all_crds
 from tests.api.server import WORK, Server, smallest
+from tests.support.hostile import HOSTILE, OWN_VARIABLES
 
 pytestmark = pytest.mark.cluster
 
@@ -27,21 +28,6 @@ class Rule:
     taken: Change
 
 
-def pod(**fields: Any) -> Change:
-    """A template."""
-    return {"template": {"spec": fields}}
-
-
-def main(**fields: Any) -> Change:
-    """A template with a main container."""
-    return pod(containers=[{"name": "main", **fields}])
-
-
-def volume(name: str = "v", **source: Any) -> Change:
-    """A template with a volume."""
-    return pod(volumes=[{"name": name, **source}])
-
-
 def variants(**fields: Any) -> Change:
     """A list of one variant in place of the inline one; None takes a field out."""
     variant = {"name": "a", "accelerator": "x", "image": "i", "devicesPerPod": 1, **fields}
@@ -56,17 +42,13 @@ def env(**variable: Any) -> Change:
 
 LABELS = {"matchLabels": {"tandem.dev/stack": "cuda"}}
 KEY = {"name": "map", "key": "k"}
-MODE = "template.spec.containers[0].securityContext"
 
 ONE_CHOICE = "set exactly one of accelerator, acceleratorSelector and variants"
 VARIANT_CHOICE = "a variant sets exactly one of accelerator and acceleratorSelector"
 NO_IMAGE = "no image: set spec.image, or image in every variant"
 NO_DEVICES = "no devicesPerPod: set spec.devicesPerPod, or devicesPerPod in every variant; devices cost money, so there is no default"
-OWN_VARIABLES = "PET_*, MASTER_* and TANDEM_* are set by the operator: take this variable out"
 ONE_VALUE = "set value or valueFrom of a variable, not both"
 ONE_SOURCE = "valueFrom needs exactly one of configMapKeyRef, secretKeyRef and fieldRef"
-ONE_VOLUME = "a volume needs exactly one of configMap, secret, emptyDir and persistentVolumeClaim"
-OWN_VOLUMES = "names that start with 'tandem-' are the operator's: rename the volume"
 LATER = "is reserved for a later version: leave it out"
 
 RULES = {
@@ -167,110 +149,7 @@ RULES = {
         "allocation.type ResourceClaim is reserved for a later version: use ExtendedResource",
         {},
     ),
-    "another container": Rule(
-        WORK,
-        pod(containers=[{"name": "sidecar"}]),
-        "template.spec.containers[0].name",
-        "the container that is trained or served in is named 'main'",
-        main(),
-    ),
-    "volume of the operator": Rule(
-        WORK,
-        volume("tandem-shm", emptyDir={}),
-        "template.spec.volumes[0].name",
-        OWN_VOLUMES,
-        volume("shm", emptyDir={}),
-    ),
-    "mount of the operator's volume": Rule(
-        WORK,
-        main(volumeMounts=[{"name": "tandem-shm", "mountPath": "/x"}]),
-        "template.spec.containers[0].volumeMounts[0].name",
-        OWN_VOLUMES,
-        main(volumeMounts=[{"name": "shm", "mountPath": "/x"}]),
-    ),
-    "volume without a source": Rule(
-        WORK, volume(), "template.spec.volumes[0]", ONE_VOLUME, volume(configMap={"name": "c"})
-    ),
-    "volume with two sources": Rule(
-        WORK,
-        volume(emptyDir={}, secret={"secretName": "s"}),
-        "template.spec.volumes[0]",
-        ONE_VOLUME,
-        volume(secret={"secretName": "s"}),
-    ),
-    "hostPath": Rule(
-        WORK,
-        volume(hostPath={"path": "/"}),
-        "template.spec.volumes[0].hostPath",
-        "hostPath is refused: use a PersistentVolumeClaim",
-        volume(persistentVolumeClaim={"claimName": "c"}),
-    ),
-    "hostNetwork": Rule(
-        WORK,
-        pod(hostNetwork=True),
-        "template.spec.hostNetwork",
-        "hostNetwork is refused: pods reach each other by the headless Service",
-        pod(hostNetwork=False),
-    ),
-    "hostPID": Rule(
-        WORK, pod(hostPID=True), "template.spec.hostPID", "hostPID is refused: leave it out", pod(hostPID=False)
-    ),
-    "hostIPC": Rule(
-        WORK,
-        pod(hostIPC=True),
-        "template.spec.hostIPC",
-        "hostIPC is refused: /dev/shm is mounted by the operator",
-        pod(hostIPC=False),
-    ),
-    "nodeName": Rule(
-        WORK,
-        pod(nodeName="node-1"),
-        "template.spec.nodeName",
-        "nodeName is refused: use nodeSelector, the scheduler binds",
-        pod(nodeSelector={"kubernetes.io/hostname": "node-1"}),
-    ),
-    "restartPolicy": Rule(
-        WORK,
-        pod(restartPolicy="Always"),
-        "template.spec.restartPolicy",
-        "restartPolicy is refused: the operator restarts the gang as a whole",
-        pod(restartPolicy=""),
-    ),
-    "ephemeralContainers": Rule(
-        WORK,
-        pod(ephemeralContainers=[{"name": "debug", "image": "x"}]),
-        "template.spec.ephemeralContainers",
-        "ephemeralContainers are refused: use `kubectl debug` on the pod",
-        pod(ephemeralContainers=[]),
-    ),
-    "hostPort": Rule(
-        WORK,
-        main(ports=[{"containerPort": 80, "hostPort": 80}]),
-        "template.spec.containers[0].ports",
-        "ports (and hostPort) are refused: a service's port is spec.port, a pod needs none",
-        main(ports=[]),
-    ),
-    "privileged": Rule(
-        WORK,
-        main(securityContext={"privileged": True}),
-        f"{MODE}.privileged",
-        "privileged is refused: devices come from the device plugin, not from the host",
-        main(securityContext={"privileged": False, "runAsNonRoot": True}),
-    ),
-    "allowPrivilegeEscalation": Rule(
-        WORK,
-        main(securityContext={"allowPrivilegeEscalation": True}),
-        f"{MODE}.allowPrivilegeEscalation",
-        "allowPrivilegeEscalation is refused: leave it out",
-        main(securityContext={"allowPrivilegeEscalation": False}),
-    ),
-    "added capabilities": Rule(
-        WORK,
-        main(securityContext={"capabilities": {"add": ["SYS_ADMIN"]}}),
-        f"{MODE}.capabilities.add",
-        "capabilities.add is refused: leave it out, devices come from the device plugin",
-        main(securityContext={"capabilities": {"drop": ["ALL"]}}),
-    ),
+    **{name: Rule(WORK, item.refused, item.field, item.message, item.taken) for name, item in HOSTILE.items()},
 }
 WORK_NAME = (
     "metadata.name must have at most 40 characters, start with a letter and hold only a-z, 0-9 and '-':"

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tandem.api.base import ATOMIC, LabelMap, Model, ObjectName, Quantity, cel, list_map, rules
-from tandem.api.pod_template import EnvVar, Toleration
+from tandem.api.containers import EnvVar
+from tandem.api.scheduling import Toleration
 
 CLASS_RESERVED = "allocation.type ResourceClaim is reserved for a later version: use ExtendedResource"
 
@@ -114,6 +115,15 @@ class AcceleratorProfileSpec(Model):
             max_length=32,
             description="Variables that the device plugin sets and users must not, e.g. visible devices. Default: none.",
             json_schema_extra=ATOMIC,
+        ),
+    ] = None
+    void_env: Annotated[
+        list[EnvVar] | None,
+        Field(
+            max_length=32,
+            description="Environment of every container but main, so that helpers see no devices, e.g. visible devices set"
+            " to void. Default: none.",
+            json_schema_extra=list_map("name"),
         ),
     ] = None
     revision: Annotated[

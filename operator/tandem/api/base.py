@@ -1,6 +1,6 @@
 """Base of all API models: camelCase outside, snake_case inside, and the pieces from which CRD schemas are made."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -37,27 +37,91 @@ ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 """A list that is replaced as a whole in server-side apply."""
 
 
-def refused(
-    json_type: str, rule: str, message: str, items: dict[str, Any] | None = None
-) -> Callable[[dict[str, Any]], None]:
-    """Schema of a field that is declared only to be refused; `items` is the schema of a list's items (default: objects).
+NOTHING: tuple[Any, ...] = (False, "", [])
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """`json_schema_extra` of a field that is declared only to be refused.
 
     A field missing from the schema is pruned without a word on every path but kubectl's strict one. The type must be
     the real one: after a wrong type an API server leaves out the rule, and with it the message.
     """
 
-    def apply(schema: dict[str, Any]) -> None:
-        description = schema.get("description") or f"{message}."
+    json_type: str
+    rule: str
+    message: str
+    items: dict[str, Any] | None = None
+    """Schema of a list's items; default: objects."""
+    harmless: tuple[Any, ...] = NOTHING
+    """Values that mean the same as leaving the field out."""
+
+    def __call__(self, schema: dict[str, Any]) -> None:
+        """Replace the schema that pydantic made of the field."""
+        description = schema.get("description") or f"{self.message}."
         schema.clear()
-        schema.update(type=json_type, description=description, **rules(cel(rule, message)))
-        if json_type == "string":
+        schema.update(type=self.json_type, description=description, **rules(cel(self.rule, self.message)))
+        if self.json_type == "string":
             schema["maxLength"] = 253
-        if json_type == "array":
-            schema.update({"maxItems": 64, "items": items or ANY_OBJECT, **ATOMIC})
-        if json_type == "object":
+        if self.json_type == "array":
+            schema.update({"maxItems": 64, "items": self.items or ANY_OBJECT, **ATOMIC})
+        if self.json_type == "object":
             schema["x-kubernetes-preserve-unknown-fields"] = True
 
-    return apply
+    def refuses(self, value: Any) -> bool:
+        """What the rule says, in code: objects also come from servers with an older or weaker schema."""
+        return value is not None and value not in self.harmless
+
+
+def refused(
+    json_type: str,
+    rule: str,
+    message: str,
+    items: dict[str, Any] | None = None,
+    harmless: tuple[Any, ...] = NOTHING,
+) -> Refusal:
+    """A refusal of values for which `rule` is false; the message says the way out."""
+    return Refusal(json_type, rule, message, items, harmless)
+
+
+Refused = Annotated[Any, Field(default=None)]
+"""Type of a field with a Refusal: any value is read, so that the refusal can be told."""
+
+NOT_TRUE = "!self"
+NEVER = "self.size() == 0"
+
+
+def refused_field(model: BaseModel, path: str) -> str | None:
+    """The first refused field below `path` that is set, with the way out; None where there is none."""
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name, None)
+        where = f"{path}.{info.alias or name}"
+        if isinstance(info.json_schema_extra, Refusal):
+            if info.json_schema_extra.refuses(value):
+                return f"{where}: {info.json_schema_extra.message}"
+            continue
+        for key, item in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            if isinstance(item, BaseModel):
+                below = where if key is None else f"{where}[{getattr(item, 'name', key)}]"
+                found = refused_field(item, below)
+                if found is not None:
+                    return found
+    return None
+
+
+def said(model: BaseModel) -> dict[str, Any]:
+    """What users said in the model, in camelCase: as `dump`, without the fields that are only there to be refused."""
+    return {
+        info.alias or name: _plain(value)
+        for name, info in type(model).model_fields.items()
+        if (value := getattr(model, name, None)) is not None and not isinstance(info.json_schema_extra, Refusal)
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return said(value)
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 ANY_OBJECT: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}

@@ -43,6 +43,9 @@ MAIN_CONTAINER = "main"
 RESERVED_ENV = ("PET_", "MASTER_", "TANDEM_")
 """Prefixes of the variables that the operator sets; refused in users' env."""
 
+OWN_PREFIX = "tandem-"
+"""Of names of volumes and containers that the operator adds to pods; refused in users' templates."""
+
 DEFAULT_VARIANT = "main"
 """Name of the variant that is written inline in spec."""
 

@@ -4,9 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tandem.api.base import Message, Model, ObjectName, RelativePath, cel, list_map, refused, rules
+from tandem.api.base import Message, Model, ObjectName, Refused, RelativePath, cel, list_map, refused, rules
 from tandem.api.conditions import Conditions, ObservedGeneration
-from tandem.api.pod_template import Refused
 from tandem.api.workload import (
     DEVICES_SOMEWHERE,
     IMAGE_SOMEWHERE,
@@ -135,6 +134,7 @@ class InferenceServiceSpec(AcceleratorChoice, MainContainer):
                 "integer",
                 "self == 1",
                 "replicas of several pods are reserved for a later version: set podsPerReplica to 1",
+                harmless=(1,),
             ),
         ),
     ] = None

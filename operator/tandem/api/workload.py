@@ -12,6 +12,8 @@ from tandem.api.base import (
     Message,
     Model,
     ObjectName,
+    Quantity,
+    Refused,
     RelativePath,
     Timestamp,
     cel,
@@ -19,9 +21,8 @@ from tandem.api.base import (
     refused,
     rules,
 )
-from tandem.api.pod_template import EnvVar, PodTemplate, Refused, ResourceRequirements
-
-Words = Annotated[list[Annotated[str, Field(max_length=4096)]] | None, Field(max_length=128, json_schema_extra=ATOMIC)]
+from tandem.api.containers import EnvVar, ResourceRequirements, Words
+from tandem.api.pod_template import PodTemplate
 
 NAME_RULE = cel(
     "self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
@@ -87,6 +88,14 @@ class MainContainer(Model):
         ),
     ] = None
 
+    shm_size: Annotated[
+        Quantity | None,
+        Field(
+            description="Size of /dev/shm in memory; it counts against the memory limit. Default: the profile's"
+            " perDevice.shm times devicesPerPod; a volume that the template mounts at /dev/shm goes before both."
+        ),
+    ] = None
+
 
 class AcceleratorChoice(Model):
     """Which AcceleratorProfile is asked for: by name, or by labels."""
@@ -125,9 +134,18 @@ VariantName = Annotated[
 Template = Annotated[
     PodTemplate | None,
     Field(
-        description="Allow-listed part of a pod template: volumes, tolerations, nodeSelector, securityContext, and for the"
-        " container named main volumeMounts and securityContext. Refused with the way out: hostNetwork, hostPID, hostIPC,"
-        " hostPath, privileged, capabilities.add, nodeName, hostPort, restartPolicy, ephemeralContainers. Default: none."
+        description="Allow-listed part of a pod template; fields mean what they mean in a Pod. Default: none."
+        " Of the pod: volumes (configMap, secret, emptyDir, persistentVolumeClaim, projected, csi, ephemeral, image,"
+        " downwardAPI), nodeSelector, affinity, topologySpreadConstraints, tolerations, priorityClassName, schedulerName,"
+        " imagePullSecrets, serviceAccountName (its token is mounted only with automountServiceAccountToken; whoever sets"
+        " it needs the verb use on that service account), terminationGracePeriodSeconds (default: 30; of a service never"
+        " less than drain.seconds + 30), securityContext within Pod Security restricted. In containers only main, whose"
+        " image stands in spec: command, args, env, resources (each below spec's), workingDir, volumeMounts,"
+        " securityContext, imagePullPolicy. Helpers go into initContainers: they run before main, or beside it with"
+        " restartPolicy Always and end with it; a second ordinary container would keep a pod alive after main has ended."
+        " Helpers get no devices. Refused with the way out: hostNetwork, hostPID, hostIPC, hostPath, hostPort, privileged,"
+        " capabilities.add and nodeName, which reach the host; restartPolicy, hostname, DNS, probes, ports and"
+        " runtimeClassName, which the operator or the profile decides; and names that start with tandem-."
     ),
 ]
 

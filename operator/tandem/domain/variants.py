@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.base import dump
 from tandem.api.constants import DEFAULT_VARIANT
+from tandem.api.containers import EnvVar, ResourceRequirements, TemplateContainer
 from tandem.api.inference_service import InferenceServiceSpec, ServingVariant
-from tandem.api.pod_template import EnvVar, PodTemplate, ResourceRequirements
+from tandem.api.pod_template import PodTemplate, main_of
 from tandem.api.training_run import DEFAULT_PODS, TrainingRunSpec, TrainingVariant
 from tandem.api.workload import AcceleratorChoice, MainContainer
 from tandem.domain import naming
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to run, complete: spec inline < variant."""
+    """One way to run, complete: template's main < spec inline < variant."""
 
     name: str
     choice: AcceleratorChoice
@@ -30,9 +31,10 @@ class Variant:
     command: tuple[str, ...] | None
     args: tuple[str, ...] | None
     env: tuple[EnvVar, ...]
-    """Spec's and variant's, merged by name, the spec's order first."""
+    """The template's, spec's and variant's, merged by name, in this order."""
     resources: ResourceRequirements | None
     template: PodTemplate | None
+    shm_size: str | None = None
     min_replicas: int = 0
     max_replicas: int | None = None
 
@@ -74,6 +76,8 @@ def inputs_hash(variant: Variant, profile: AcceleratorProfile, **more: Any) -> s
     The profile's other fields are left out on purpose: an admin's edit must not restart what runs.
     `more` holds further fields of the spec that shape pods; absent ones must not be given.
     """
+    if variant.shm_size is not None:
+        more["shmSize"] = variant.shm_size
     inputs: dict[str, Any] = {
         "variant": variant.name,
         "accelerator": profile.name,
@@ -123,7 +127,8 @@ def _variant(
     min_replicas: int = 0,
     max_replicas: int | None = None,
 ) -> Variant:
-    layers: list[MainContainer] = [spec] if variant is None else [spec, variant]
+    inline: list[MainContainer] = [spec] if variant is None else [spec, variant]
+    layers: list[MainContainer | TemplateContainer] = [main_of(template), *inline]
     command = _last([layer.command for layer in layers])
     args = _last([layer.args for layer in layers])
     return Variant(
@@ -131,12 +136,13 @@ def _variant(
         choice=variant or spec,
         pods=pods,
         devices=devices,
-        image=_last([layer.image for layer in layers]) or "",
+        image=_last([layer.image for layer in inline]) or "",
         command=tuple(command) if command is not None else None,
         args=tuple(args) if args is not None else None,
         env=merge_env(*(layer.env or [] for layer in layers)),
         resources=_last([layer.resources for layer in layers]),
         template=template,
+        shm_size=_last([layer.shm_size for layer in inline]),
         min_replicas=min_replicas,
         max_replicas=max_replicas,
     )

@@ -5,8 +5,9 @@ from datetime import datetime
 
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.conditions import clip
-from tandem.api.pod_template import PodTemplate, Toleration
+from tandem.api.pod_template import PodTemplate, spec_of
 from tandem.api.reasons import Reason
+from tandem.api.scheduling import Toleration
 from tandem.api.workload import HoldOff, Rejected, RejectedList
 from tandem.domain import clock
 from tandem.domain.placement.request import Candidate, Option, Rejection
@@ -51,13 +52,12 @@ def candidate(
 
 def tolerations(profile: AcceleratorProfile, template: PodTemplate | None) -> tuple[Toleration, ...]:
     """Tolerations of the pods: the profile's and the user's."""
-    users = (template and template.spec and template.spec.tolerations) or []
-    return (*(profile.spec.tolerations or ()), *users)
+    return (*(profile.spec.tolerations or ()), *(spec_of(template).tolerations or ()))
 
 
 def node_selector(template: PodTemplate | None) -> Mapping[str, str]:
     """The user's own node labels."""
-    return (template and template.spec and template.spec.node_selector) or {}
+    return spec_of(template).node_selector or {}
 
 
 def hold_off(

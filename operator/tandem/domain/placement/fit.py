@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tandem.api.accelerator_profile import AcceleratorProfile
-from tandem.api.pod_template import Toleration
+from tandem.api.scheduling import Toleration
 from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod, Taint
 from tandem.domain.placement.request import Option
 

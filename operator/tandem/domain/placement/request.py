@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tandem.api.accelerator_profile import AcceleratorProfile
-from tandem.api.pod_template import Toleration
 from tandem.api.reasons import Reason
+from tandem.api.scheduling import Toleration
 
 
 @dataclass(frozen=True, slots=True)

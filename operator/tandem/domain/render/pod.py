@@ -1,6 +1,7 @@
 """The pod spec: profile < template's main < spec inline < variant < what the operator reserves.
 
-Everything that a training pod and a serving replica have in common is made here, once.
+Everything that a training pod and a serving replica have in common is made here, once. What may stand in a pod is not
+decided here but in `check.py`, on the outcome.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,17 +9,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tandem.api.accelerator_profile import AcceleratorProfile
-from tandem.api.base import dump
-from tandem.api.constants import MAIN_CONTAINER, RESERVED_ENV
-from tandem.api.pod_template import EnvVar, TemplateContainer, TemplateSpec
+from tandem.api.base import dump, said
+from tandem.api.constants import MAIN_CONTAINER
+from tandem.api.containers import Container, EnvVar, HelperContainer
+from tandem.api.pod_template import TemplateSpec, main_of, spec_of
 from tandem.api.workload import ClaimRef
 from tandem.domain import quantity
 from tandem.domain.placement.candidates import tolerations
 from tandem.domain.placement.fit import ARCH_LABEL
+from tandem.domain.render.check import Own
 from tandem.domain.variants import Variant, merge_env
 
 SHM_PATH = "/dev/shm"
 SHM_VOLUME = "tandem-shm"
+AS_SAID = (
+    "affinity",
+    "topologySpreadConstraints",
+    "priorityClassName",
+    "schedulerName",
+    "imagePullSecrets",
+    "serviceAccountName",
+    "terminationGracePeriodSeconds",
+)
+"""Fields of the template that go into the pod as they are."""
 
 Body = dict[str, Any]
 
@@ -46,27 +59,28 @@ class ClaimMount:
 
 def pod_spec(variant: Variant, profile: AcceleratorProfile, extras: Extras) -> Body:
     """The pod spec of `variant` on `profile`, without what names a rank or a replica."""
-    template = (variant.template and variant.template.spec) or TemplateSpec()
-    main = next(
-        (c for c in template.containers or () if c.name == MAIN_CONTAINER), TemplateContainer(name=MAIN_CONTAINER)
-    )
-    shm = _shm(variant, profile, main)
+    template = spec_of(variant.template)
+    users = said(template)
+    shm = shm_size(variant, profile)
     spec: Body = {
-        "automountServiceAccountToken": False,
+        "automountServiceAccountToken": bool(template.automount_service_account_token),
         "enableServiceLinks": False,
-        "securityContext": {
-            "seccompProfile": {"type": "RuntimeDefault"},
-            **(dump(template.security_context) if template.security_context else {}),
-        },
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, **users.get("securityContext", {})},
         "nodeSelector": _node_selector(profile, template),
-        "containers": [_main(variant, profile, main, extras, shm)],
+        # One that must not be there is not dropped silently: the check tells of it.
+        "containers": [
+            _main(variant, profile, extras, shm),
+            *(said(other) for other in template.containers or () if other.name != MAIN_CONTAINER),
+        ],
     }
+    if template.init_containers:
+        spec["initContainers"] = [_helper(helper, profile) for helper in template.init_containers]
     if allowed := tolerations(profile, variant.template):
         spec["tolerations"] = [dump(item) for item in allowed]
     if profile.spec.runtime_class_name:
         spec["runtimeClassName"] = profile.spec.runtime_class_name
-    volumes = [dump(volume) for volume in template.volumes or ()]
-    volumes += [_claim_volume(mount) for mount in extras.claims]
+    spec.update({name: users[name] for name in AS_SAID if name in users})
+    volumes = [*users.get("volumes", ()), *(_claim_volume(mount) for mount in extras.claims)]
     if shm:
         volumes.append({"name": SHM_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": shm}})
     if volumes:
@@ -74,30 +88,18 @@ def pod_spec(variant: Variant, profile: AcceleratorProfile, extras: Extras) -> B
     return spec
 
 
-def spec_problem(variant: Variant, profile: AcceleratorProfile) -> str | None:
-    """What the CRD cannot tell but makes the pod wrong: the field and the mend, or None."""
-    if not variant.image:
-        return f"variant {variant.name} has no image: set spec.image, or image in the variant"
-    if variant.devices < 1:
-        return f"variant {variant.name} has no devicesPerPod: set it in spec or in the variant"
-    for item in variant.env:
-        if item.name.startswith(RESERVED_ENV):
-            return f"env {item.name} is set by the operator: take it out of env"
-        if item.name in (profile.spec.forbid_env or ()):
-            return f"env {item.name} is set by the device plugin of {profile.name}: take it out of env"
-    template = (variant.template and variant.template.spec) or TemplateSpec()
-    known = {volume.name for volume in template.volumes or ()}
-    for container in template.containers or ():
-        for mount in container.volume_mounts or ():
-            if mount.name not in known:
-                return f"template.spec.containers[main].volumeMounts names volume {mount.name!r}, which volumes does not define"
-    return None
+def own(variant: Variant, profile: AcceleratorProfile, extras: Extras) -> Own:
+    """What of that pod is the operator's: the bearers of its names."""
+    mounts = {claim.volume: claim.path for claim in extras.claims}
+    if shm_size(variant, profile):
+        mounts[SHM_VOLUME] = SHM_PATH
+    return Own(mounts=mounts, env=extras.env)
 
 
 def claims_of(variant: Variant) -> tuple[str, ...]:
     """Names of the claims that the user's template mounts."""
-    template = (variant.template and variant.template.spec) or TemplateSpec()
-    return tuple(v.persistent_volume_claim.claim_name for v in template.volumes or () if v.persistent_volume_claim)
+    volumes = spec_of(variant.template).volumes or ()
+    return tuple(v.persistent_volume_claim.claim_name for v in volumes if v.persistent_volume_claim)
 
 
 def directory(mount: str, claim: ClaimRef) -> str:
@@ -105,32 +107,56 @@ def directory(mount: str, claim: ClaimRef) -> str:
     return f"{mount}/{claim.path}" if claim.path else mount
 
 
-def _main(
-    variant: Variant, profile: AcceleratorProfile, main: TemplateContainer, extras: Extras, shm: str | None
-) -> Body:
+def shm_size(variant: Variant, profile: AcceleratorProfile) -> str | None:
+    """Size of the /dev/shm that is mounted; None when nobody asks for one or the user's template mounts one."""
+    if any(mount.mount_path.rstrip("/") == SHM_PATH for mount in main_of(variant.template).volume_mounts or ()):
+        return None
+    if variant.shm_size is not None:
+        return variant.shm_size
+    per_device = profile.spec.per_device
+    if per_device is None or per_device.shm is None:
+        return None
+    return quantity.times(per_device.shm, variant.devices)
+
+
+def _main(variant: Variant, profile: AcceleratorProfile, extras: Extras, shm: str | None) -> Body:
+    users = said(main_of(variant.template))
     container: Body = {
         "name": MAIN_CONTAINER,
         "image": variant.image,
         "env": [{"name": name, "value": value} for name, value in extras.env.items()] + _env(profile, variant.env),
         "resources": _resources(variant, profile),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            **(dump(main.security_context) if main.security_context else {}),
-        },
+        "securityContext": _restricted(main_of(variant.template)),
         **extras.container,
     }
     if variant.command is not None:
         container["command"] = list(variant.command)
     if variant.args is not None:
         container["args"] = list(variant.args)
-    mounts = [dump(mount) for mount in main.volume_mounts or ()]
+    container.update({name: users[name] for name in ("workingDir", "imagePullPolicy") if name in users})
+    mounts = users.get("volumeMounts", [])
     mounts += [{"name": m.volume, "mountPath": m.path, "readOnly": m.read_only} for m in extras.claims]
     if shm:
         mounts.append({"name": SHM_VOLUME, "mountPath": SHM_PATH})
     if mounts:
         container["volumeMounts"] = mounts
     return container
+
+
+def _helper(helper: HelperContainer, profile: AcceleratorProfile) -> Body:
+    """A helper as the user describes it, blind for devices."""
+    body = {**said(helper), "securityContext": _restricted(helper)}
+    env = merge_env(helper.env or (), profile.spec.void_env or ())
+    if env:
+        body["env"] = [dump(item) for item in env]
+    return body
+
+
+def _restricted(container: Container) -> Body:
+    """The user's security settings, with what holds for every container."""
+    users = said(container.security_context) if container.security_context else {}
+    always = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    return {**always, **users, **always}
 
 
 def _env(profile: AcceleratorProfile, users: Iterable[EnvVar]) -> list[Body]:
@@ -151,16 +177,6 @@ def _resources(variant: Variant, profile: AcceleratorProfile) -> Body:
     requests.update((users and users.requests) or {})
     devices = {profile.spec.allocation.extended_resource.name: str(variant.devices)}
     return {"requests": {**requests, **devices}, "limits": {**limits, **devices}}
-
-
-def _shm(variant: Variant, profile: AcceleratorProfile, main: TemplateContainer) -> str | None:
-    """Size of the /dev/shm that is mounted; None when the profile asks for none or the user mounts one."""
-    per_device = profile.spec.per_device
-    if per_device is None or per_device.shm is None:
-        return None
-    if any(mount.mount_path.rstrip("/") == SHM_PATH for mount in main.volume_mounts or ()):
-        return None
-    return quantity.times(per_device.shm, variant.devices)
 
 
 def _node_selector(profile: AcceleratorProfile, template: TemplateSpec) -> dict[str, str]:

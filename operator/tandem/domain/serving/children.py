@@ -23,7 +23,8 @@ from tandem.api.inference_service import (
 from tandem.domain import naming
 from tandem.domain.plan import Child, Resource
 from tandem.domain.render.meta import metadata
-from tandem.domain.render.pod import ClaimMount, Extras, claims_of, directory, pod_spec
+from tandem.domain.render.pod import ClaimMount, Extras, claims_of, directory, own, pod_spec
+from tandem.domain.render.problem import spec_problem
 from tandem.domain.variants import Variant, inputs_hash
 
 MODEL_MOUNT = "/models"
@@ -68,6 +69,14 @@ def claims(service: InferenceService, variant: Variant) -> tuple[str, ...]:
     return (*own, *claims_of(variant))
 
 
+def problem(service: InferenceService, variant: Variant, profile: AcceleratorProfile) -> str | None:
+    """Why no replicas are made of this variant on this profile."""
+    extras = _extras(service)
+    return spec_problem(
+        service.spec, variant, profile, _replica(service, variant, profile, extras), own(variant, profile, extras)
+    )
+
+
 def deployment(service: InferenceService, variant: Variant, profile: AcceleratorProfile, replicas: int) -> Child:
     """The Deployment of one variant."""
     digest = hash_of(service, variant, profile)
@@ -88,7 +97,10 @@ def deployment(service: InferenceService, variant: Variant, profile: Accelerator
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
             "progressDeadlineSeconds": startup + PULL_ALLOWANCE_SECONDS,
             "revisionHistoryLimit": 3,
-            "template": {"metadata": {"labels": template["labels"]}, "spec": _replica(service, variant, profile)},
+            "template": {
+                "metadata": {"labels": template["labels"]},
+                "spec": _replica(service, variant, profile, _extras(service)),
+            },
         },
     }
     return Child(Resource.DEPLOYMENT, body)
@@ -136,11 +148,15 @@ def url(service: InferenceService) -> str:
     return f"http://{service.name}.{service.namespace}.svc:{port_of(service)}"
 
 
-def _replica(service: InferenceService, variant: Variant, profile: AcceleratorProfile) -> Body:
-    drain = DEFAULT_DRAIN_SECONDS
-    if service.spec.drain is not None and service.spec.drain.seconds is not None:
-        drain = service.spec.drain.seconds
+def _replica(service: InferenceService, variant: Variant, profile: AcceleratorProfile, extras: Extras) -> Body:
+    spec = pod_spec(variant, profile, extras)
+    grace = max(_drain_seconds(service) + DRAIN_MARGIN_SECONDS, spec.get("terminationGracePeriodSeconds", 0))
+    return spec | {"terminationGracePeriodSeconds": grace}
+
+
+def _extras(service: InferenceService) -> Extras:
     container: Body = {"ports": [{"name": "http", "containerPort": port_of(service)}], **_probes(service)}
+    drain = _drain_seconds(service)
     if drain:
         # A sleep of the kubelet's own needs no shell in the image.
         container["lifecycle"] = {"preStop": {"sleep": {"seconds": drain}}}
@@ -150,8 +166,12 @@ def _replica(service: InferenceService, variant: Variant, profile: AcceleratorPr
         claim = service.spec.model.claim
         env["TANDEM_MODEL_PATH"] = directory(MODEL_MOUNT, claim)
         mounts.append(ClaimMount(MODEL_VOLUME, claim.name, MODEL_MOUNT, read_only=True))
-    spec = pod_spec(variant, profile, Extras(env=env, claims=mounts, container=container))
-    return spec | {"terminationGracePeriodSeconds": drain + DRAIN_MARGIN_SECONDS}
+    return Extras(env=env, claims=mounts, container=container)
+
+
+def _drain_seconds(service: InferenceService) -> int:
+    drain = service.spec.drain
+    return DEFAULT_DRAIN_SECONDS if drain is None or drain.seconds is None else drain.seconds
 
 
 def _probes(service: InferenceService) -> Body:

@@ -12,7 +12,6 @@ from tandem.domain import headline
 from tandem.domain.headline import Headline
 from tandem.domain.placement.request import Decision, Rejection
 from tandem.domain.plan import Child, Delete, Plan, Problem, ProblemKind, Replace, Resource, Scale
-from tandem.domain.render.pod import spec_problem
 from tandem.domain.serving import children, split, status
 from tandem.domain.serving.reservation import outstanding
 from tandem.domain.serving.shares import Shares
@@ -85,7 +84,7 @@ def _obstacle(view: ServiceView) -> Headline | None:
                 message = f"PersistentVolumeClaim {claim!r} does not exist in {where}: create it"
                 return headline.blocked(Reason.CLAIM_MISSING, message)
         for profile in variant.matching(view.profiles):
-            problem = spec_problem(variant, profile)
+            problem = children.problem(view.service, variant, profile)
             if problem is not None:
                 return headline.blocked(Reason.INVALID_SPEC, problem)
     return None

@@ -10,7 +10,6 @@ from tandem.domain.placement import candidates
 from tandem.domain.placement.place import DECIDED_BY
 from tandem.domain.placement.rejection import REFUSING
 from tandem.domain.placement.request import Ask, Decision, Grant, Option
-from tandem.domain.render.pod import spec_problem
 from tandem.domain.training import pods
 from tandem.domain.training.view import RunView
 from tandem.domain.variants import Variant
@@ -30,10 +29,16 @@ def input_problem(view: RunView) -> Headline | None:
                     f"PersistentVolumeClaim {claim!r} does not exist in {view.run.namespace}: create it",
                 )
         for profile in variant.matching(view.profiles):
-            problem = spec_problem(variant, profile)
+            problem = pods_problem(view, variant, profile)
             if problem is not None:
-                return headline.blocked(Reason.INVALID_SPEC, problem)
+                return problem
     return None
+
+
+def pods_problem(view: RunView, variant: Variant, profile: AcceleratorProfile) -> Headline | None:
+    """Why pods of this variant on this profile must not be made."""
+    problem = pods.problem(view.run, variant, profile)
+    return None if problem is None else headline.blocked(Reason.INVALID_SPEC, problem)
 
 
 def ask(view: RunView) -> Ask:

@@ -57,6 +57,10 @@ def complete(
         profile = view.profiles[active.accelerator]
         variant = view.variant(active.variant)
         assert variant is not None, "an attempt that is not outdated has its variant"
+        problem = choose.pods_problem(view, variant, profile)
+        if problem is not None:
+            # The profile was edited, or the namespace: what is half made cannot be made whole.
+            return ending.end(view, active, problem)
         grant = Grant(active.variant, choose.option(variant, profile), active.pods)
         return Plan(create=_children(view, active, missing, grant), reason=why.reason)
     moments = [pod.created for pod in made.values() if pod.created is not None]

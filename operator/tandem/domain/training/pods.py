@@ -16,7 +16,8 @@ from tandem.api.training_run import ActiveAttempt, TrainingRun
 from tandem.domain import naming
 from tandem.domain.plan import Child, Resource
 from tandem.domain.render.meta import metadata
-from tandem.domain.render.pod import ClaimMount, Extras, claims_of, pod_spec
+from tandem.domain.render.pod import Body, ClaimMount, Extras, claims_of, own, pod_spec
+from tandem.domain.render.problem import spec_problem
 from tandem.domain.training.rendezvous import CHECKPOINT_MOUNT, CHECKPOINT_VOLUME, environment
 from tandem.domain.variants import Variant, inputs_hash
 
@@ -45,16 +46,15 @@ def claims(run: TrainingRun, variant: Variant) -> tuple[str, ...]:
     return (*own, *claims_of(variant))
 
 
+def problem(run: TrainingRun, variant: Variant, profile: AcceleratorProfile) -> str | None:
+    """Why no pods are made of this variant on this profile. All ranks and attempts are alike in what is looked at."""
+    extras = _extras(run, variant, profile, 1, 0)
+    return spec_problem(
+        run.spec, variant, profile, _spec(run, variant, profile, 1, 0, extras), own(variant, profile, extras)
+    )
+
+
 def _pod(run: TrainingRun, variant: Variant, profile: AcceleratorProfile, active: ActiveAttempt, rank: int) -> Child:
-    name = naming.pod(run.name, active.number, rank)
-    mounts = []
-    if run.spec.checkpoint:
-        claim = run.spec.checkpoint.claim
-        mounts.append(ClaimMount(CHECKPOINT_VOLUME, claim.name, CHECKPOINT_MOUNT, read_only=False))
-    extras = Extras(env=environment(run, variant, profile, active.number, rank), claims=mounts)
-    spec = pod_spec(variant, profile, extras) | {"restartPolicy": "Never", "hostname": name}
-    if variant.pods > 1:
-        spec["subdomain"] = naming.rendezvous_service(run.name)
     labels = {
         LABEL_RUN: run.name,
         LABEL_ATTEMPT: str(active.number),
@@ -63,10 +63,30 @@ def _pod(run: TrainingRun, variant: Variant, profile: AcceleratorProfile, active
         LABEL_ACCELERATOR: profile.name,
         LABEL_INPUTS_HASH: active.inputs_hash,
     }
+    name = naming.pod(run.name, active.number, rank)
+    extras = _extras(run, variant, profile, active.number, rank)
     body = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": metadata(run, name, labels, {ANNOTATION_SAFE_TO_EVICT: "false"}),
-        "spec": spec,
+        "spec": _spec(run, variant, profile, active.number, rank, extras),
     }
     return Child(Resource.POD, body)
+
+
+def _extras(run: TrainingRun, variant: Variant, profile: AcceleratorProfile, attempt: int, rank: int) -> Extras:
+    mounts = []
+    if run.spec.checkpoint:
+        claim = run.spec.checkpoint.claim
+        mounts.append(ClaimMount(CHECKPOINT_VOLUME, claim.name, CHECKPOINT_MOUNT, read_only=False))
+    return Extras(env=environment(run, variant, profile, attempt, rank), claims=mounts)
+
+
+def _spec(
+    run: TrainingRun, variant: Variant, profile: AcceleratorProfile, attempt: int, rank: int, extras: Extras
+) -> Body:
+    name = naming.pod(run.name, attempt, rank)
+    spec = pod_spec(variant, profile, extras) | {"restartPolicy": "Never", "hostname": name}
+    if variant.pods > 1:
+        spec["subdomain"] = naming.rendezvous_service(run.name)
+    return spec

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.api.pod_template import Toleration
+from tandem.api.scheduling import Toleration
 from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod
 from tandem.domain.placement.fit import eligible, room, snapshot
 from tests.unit.domain.builders import GPU, GPUS, NPU, NPUS, foreign, node, option, pod, profile, taint

@@ -1,4 +1,4 @@
-"""Rules of rendering, one by one: environment, resources, /dev/shm, security, and what cannot be rendered."""
+"""Rules of rendering, one by one: environment, resources, /dev/shm, helpers and security."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.workload import ClaimRef
-from tandem.domain.render.pod import ClaimMount, Extras, claims_of, directory, pod_spec, spec_problem
+from tandem.domain.render.pod import ClaimMount, Extras, claims_of, directory, pod_spec
 from tandem.domain.variants import Variant, training_variants
 from tests.unit.domain.builders import GPU, GPUS, profile, run
 
@@ -50,6 +50,32 @@ def test_env_goes_profile_then_spec_then_variant_with_the_reserved_first() -> No
         {"name": "B", "value": "spec"},
         {"name": "C", "value": "variant"},
     ]
+
+
+def test_what_the_template_says_of_main_stands_below_the_spec_and_the_variant() -> None:
+    template = {
+        "spec": {
+            "containers": [
+                {
+                    "name": "main",
+                    "command": ["template"],
+                    "args": ["template"],
+                    "env": [{"name": "A", "value": "template"}, {"name": "B", "value": "template"}],
+                    "resources": {"limits": {"cpu": "1"}},
+                    "workingDir": "/work",
+                    "imagePullPolicy": "Always",
+                }
+            ]
+        }
+    }
+    alone = main(template=template)
+    assert (alone["command"], alone["args"], alone["resources"]["limits"]["cpu"]) == (["template"], ["template"], "1")
+    assert (alone["workingDir"], alone["imagePullPolicy"]) == ("/work", "Always")
+    over = main(template=template, args=["spec"], env=[{"name": "B", "value": "spec"}], resources={})
+    assert over["command"] == ["template"]
+    assert over["args"] == ["spec"]
+    assert over["env"] == [{"name": "A", "value": "template"}, {"name": "B", "value": "spec"}]
+    assert "cpu" not in over["resources"]["limits"]
 
 
 # Resources
@@ -109,7 +135,91 @@ def test_shm_is_mounted_where_the_profile_asks_and_the_user_does_not(
         assert "tandem-shm" in mounts
 
 
+@pytest.mark.parametrize(
+    ("sizes", "size"),
+    [
+        ({"shmSize": "1Gi"}, "1Gi"),
+        ({"variant": "2Gi"}, "2Gi"),
+        ({"shmSize": "1Gi", "variant": "2Gi"}, "2Gi"),
+        ({"shmSize": "1Gi", "perDevice": {"shm": "4Gi"}}, "1Gi"),
+        ({"variant": "2Gi", "template": mounting("/dev/shm")}, None),
+    ],
+    ids=repr,
+)
+def test_shm_size_goes_variant_then_spec_then_profile(sizes: dict[str, Any], size: str | None) -> None:
+    own = {"name": "main", "accelerator": "nvidia-h20"}
+    if "variant" in sizes:
+        own["shmSize"] = sizes["variant"]
+    asked = variant(accelerator=None, variants=[own], shmSize=sizes.get("shmSize"), template=sizes.get("template"))
+    spec = pod_spec(asked, profile(perDevice=sizes.get("perDevice")), Extras())
+    found = [v["emptyDir"]["sizeLimit"] for v in spec.get("volumes", ()) if v["name"] == "tandem-shm"]
+    assert found == ([size] if size else [])
+
+
+# Helpers
+
+HELPER = {
+    "name": "fetch",
+    "image": "tools:1",
+    "command": ["fetch"],
+    "env": [{"name": "VISIBLE", "value": "all"}, {"name": "FROM", "value": "s3"}],
+    "resources": {"limits": {"memory": "1Gi"}},
+    "volumeMounts": [{"name": "mine", "mountPath": "/data"}],
+    "restartPolicy": "Always",
+    "securityContext": {"runAsUser": 7, "capabilities": {"drop": ["NET_RAW"]}, "privileged": False},
+    "ports": [],
+}
+
+
+def test_a_helper_is_rendered_as_written_but_sees_no_devices_and_is_restricted() -> None:
+    spec = pod_spec(
+        variant(template={"spec": {"initContainers": [HELPER], "volumes": [{"name": "mine", "emptyDir": {}}]}}),
+        profile(env=[{"name": "NCCL_DEBUG", "value": "INFO"}], voidEnv=[{"name": "VISIBLE", "value": "void"}]),
+        Extras(env={"TANDEM_ATTEMPT": "1"}),
+    )
+    always = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert spec["initContainers"] == [
+        {
+            "name": "fetch",
+            "image": "tools:1",
+            "command": ["fetch"],
+            "env": [{"name": "VISIBLE", "value": "void"}, {"name": "FROM", "value": "s3"}],
+            "resources": {"limits": {"memory": "1Gi"}},
+            "volumeMounts": [{"name": "mine", "mountPath": "/data"}],
+            "restartPolicy": "Always",
+            "securityContext": {**always, "runAsUser": 7},
+        }
+    ]
+    assert [container["name"] for container in spec["containers"]] == ["main"]
+
+
+def test_a_helper_without_environment_gets_none() -> None:
+    spec = pod_spec(variant(template={"spec": {"initContainers": [{"name": "a", "image": "i"}]}}), GPUS, Extras())
+    assert "env" not in spec["initContainers"][0]
+
+
 # The rest of the pod
+
+
+def test_what_the_template_says_of_the_pod_stands_in_it() -> None:
+    said = {
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{}]}}},
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
+        "priorityClassName": "high",
+        "schedulerName": "volcano",
+        "imagePullSecrets": [{"name": "registry"}],
+        "serviceAccountName": "trainer",
+        "automountServiceAccountToken": True,
+        "terminationGracePeriodSeconds": 120,
+    }
+    spec = pod_spec(variant(template={"spec": {**said, "hostNetwork": False, "nodeName": ""}}), GPUS, Extras())
+    assert {name: spec[name] for name in said} == said
+    assert not {"hostNetwork", "nodeName"} & spec.keys()
+
+
+def test_all_capabilities_are_dropped_whatever_the_user_drops() -> None:
+    template = {"spec": {"containers": [{"name": "main", "securityContext": {"capabilities": {"drop": ["NET_RAW"]}}}]}}
+    assert main(template=template)["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
 def test_a_pod_is_restricted_unless_the_user_narrows_it_further() -> None:
@@ -155,27 +265,3 @@ def test_claims_of_the_user_s_template_are_known() -> None:
 @pytest.mark.parametrize(("path", "where"), [(None, "/models"), ("a/b", "/models/a/b")])
 def test_a_claim_s_path_is_below_its_mount(path: str | None, where: str) -> None:
     assert directory("/models", ClaimRef(name="models", path=path)) == where
-
-
-# What cannot be rendered
-
-
-def test_a_good_spec_has_no_problem() -> None:
-    assert spec_problem(variant(template=mounting("/data"), env=[{"name": "A", "value": "1"}]), GPUS) is None
-
-
-@pytest.mark.parametrize(
-    ("spec", "words"),
-    [
-        ({"image": None}, ["no image", "spec.image"]),
-        ({"devicesPerPod": None}, ["no devicesPerPod"]),
-        ({"env": [{"name": "VISIBLE", "value": "0"}]}, ["env VISIBLE", "nvidia-h20", "take it out"]),
-        ({"env": [{"name": "PET_NNODES", "value": "9"}]}, ["env PET_NNODES", "operator", "take it out"]),
-        ({"template": mounting("/data", "typo")}, ["'typo'", "volumes does not define"]),
-    ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
-)
-def test_a_spec_that_cannot_be_rendered_says_the_field_and_the_mend(spec: dict[str, Any], words: list[str]) -> None:
-    problem = spec_problem(variant(**spec), profile(forbidEnv=["VISIBLE"]))
-    assert problem is not None
-    assert all(word in problem for word in words)

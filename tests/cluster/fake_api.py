@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from aiohttp import web
@@ -174,6 +175,20 @@ class FakeApi:
         """A client of this server, with short waits."""
         backoff = Backoff(base=0.01, cap=0.5)
         return Client(self.credentials(), reload or self.reload, request_timeout=2.0, backoff=backoff)
+
+    def kubeconfig(self, folder: Path) -> Path:
+        """A file that leads here, for what is run as a program."""
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": self.url}}],
+            "users": [{"name": "u", "user": {"token": self.token}}],
+        }
+        path = folder / "kubeconfig"
+        path.write_text(json.dumps(config))
+        return path
 
     def fail_next(self, what: str, *answers: Answer) -> None:
         """Answer the next requests so. `what`: list (its first page), page (the pages after), watch, write."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from aiohttp import web
 
 from tandem.api.crd import all_crds
@@ -101,16 +100,7 @@ Check = Callable[..., Any]
 @pytest.fixture
 def check(api: FakeApi, tmp_path: Path) -> Check:
     """Runs the command; its exit code."""
-    kubeconfig = tmp_path / "kubeconfig"
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": api.url}}],
-        "users": [{"name": "u", "user": {"token": "t"}}],
-    }
-    kubeconfig.write_text(yaml.safe_dump(config))
+    kubeconfig = api.kubeconfig(tmp_path)
 
     async def run(*options: str) -> int:
         return await asyncio.to_thread(main, ["check", f"--kubeconfig={kubeconfig}", *options])

@@ -93,14 +93,17 @@ class Informer(Generic[R]):
         while True:
             try:
                 while self._list_wanted.is_set():
-                    await self._list()
+                    await self.fill()
                 await self._watch_until_list_is_wanted()
             except ApiError as error:
                 self._note(error)
                 await asyncio.sleep(self._pause(error))
 
-    async def _list(self) -> None:
-        """Bring the store to one moment of history. On failure it is left between two, and the list still wanted."""
+    async def fill(self) -> None:
+        """Bring the store to one moment of history: `run` does so by itself.
+
+        Raises ApiError; the store is then left between two moments, and the list still wanted.
+        """
         self._list_wanted.clear()
         listed: set[tuple[str, str]] = set()
         version, rewound, token = 0, False, ""

@@ -1,4 +1,4 @@
-"""The command line: `tandem run`, `tandem check`, `tandem crds`."""
+"""The command line: `tandem run`, `tandem check`, `tandem plan`, `tandem crds`."""
 
 import argparse
 import asyncio
@@ -10,7 +10,7 @@ from pydantic_settings import CliSettingsSource
 
 from tandem.cluster.client import ApiError, Client, CredentialsError
 from tandem.cluster.metrics import Metrics
-from tandem.entry import check, handlers
+from tandem.entry import check, handlers, plan
 from tandem.runtime import logs
 from tandem.runtime.app import Operator
 from tandem.runtime.resync import CrdsMissingError
@@ -31,9 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands.add_parser("crds", help="print the CustomResourceDefinitions, for `kubectl apply --server-side -f -`")
     check.register(commands)
+    plan.register(commands)
     parsed = parser.parse_args(arguments)
     if parsed.command == "check":
         return check.execute(parsed)
+    if parsed.command == "plan":
+        return plan.execute(parsed)
     if parsed.command == "crds":
         return _print_crds()
     given = {name: value for name, value in vars(parsed).items() if name != "command"}

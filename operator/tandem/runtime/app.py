@@ -84,7 +84,7 @@ class Operator:
         tasks = {asyncio.create_task(informer.run()) for informer in self.feeds.informers}
         try:
             await asyncio.gather(*(informer.synced.wait() for informer in self.feeds.informers))
-            self._restore()
+            self.restore()
             endless: list[Coroutine[Any, Any, None]] = [
                 self.placer.run(),
                 resync.run(self.client, self.feeds.objects, self.settings.resync_seconds),
@@ -104,7 +104,7 @@ class Operator:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _restore(self) -> None:
+    def restore(self) -> None:
         """Rebuild reservations from the intents that stand in status, before the first decision."""
         for stored in self.feeds.objects:
             try:

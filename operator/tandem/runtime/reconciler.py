@@ -111,12 +111,12 @@ class Reconciler:
         if stored is None or stored.deleting:
             self._gone(key, stored)
             return
-        plan = await self._decide(stored)
+        plan = await self.decide(stored)
         problems = await self._apply(stored, plan, lane)
         if problems:
             await self._after_problems(key, stored, problems)
 
-    async def _decide(self, stored: StoredObject) -> Plan:
+    async def decide(self, stored: StoredObject) -> Plan:
         """The plan, with the placer's answer in it where one is needed."""
         plan = self._plan(stored)
         if plan.ask is None:

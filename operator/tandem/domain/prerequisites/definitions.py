@@ -11,6 +11,8 @@ from tandem.domain.prerequisites.finding import NAMES_SHOWN, Finding, Level, Unr
 
 SUBJECT = "crds"
 MEND = "tandem crds | kubectl apply --server-side --force-conflicts -f -"
+RELEASE = "meta.helm.sh/release-name"
+"""Annotation by which Helm knows its own; what a release owns, its upgrade mends."""
 Definition = Mapping[str, Any]
 
 
@@ -30,23 +32,28 @@ def _one(name: str, found: Definition | None, wanted: Definition) -> Finding:
     (ours,) = wanted["spec"]["versions"]
     theirs = next((one for one in found["spec"]["versions"] if one["name"] == ours["name"]), None)
     if theirs is None or not theirs.get("served"):
-        return Finding(Level.FAIL, SUBJECT, f"{name} does not serve {ours['name']}", MEND)
-    return _compared(name, theirs, ours)
+        return Finding(Level.FAIL, SUBJECT, f"{name} does not serve {ours['name']}", _mend(found))
+    return _compared(name, theirs, ours, _mend(found))
 
 
-def _compared(name: str, theirs: Definition, ours: Definition) -> Finding:
+def _mend(found: Definition) -> str:
+    release = found["metadata"].get("annotations", {}).get(RELEASE)
+    return f"helm upgrade {release}, as docs/upgrade.md says" if release else MEND
+
+
+def _compared(name: str, theirs: Definition, ours: Definition, mend: str) -> Finding:
     known, asked = set(_fields(_schema(theirs))), set(_fields(_schema(ours)))
     lacking, unknown = sorted(asked - known), sorted(known - asked)
     if lacking and unknown:
-        return Finding(Level.FAIL, SUBJECT, f"{name} is another: it {_lacks(lacking)} and {_has(unknown)}", MEND)
+        return Finding(Level.FAIL, SUBJECT, f"{name} is another: it {_lacks(lacking)} and {_has(unknown)}", mend)
     if lacking:
-        return Finding(Level.FAIL, SUBJECT, f"{name} is older than this program: it {_lacks(lacking)}", MEND)
+        return Finding(Level.FAIL, SUBJECT, f"{name} is older than this program: it {_lacks(lacking)}", mend)
     if unknown:
         newer = f"{name} is newer than this program: it {_has(unknown)}"
         return Finding(Level.WARN, SUBJECT, newer, "use the tandem of the release that installed it")
     if _meaning(theirs) != _meaning(ours):
         differs = f"{name} has the fields of this program but other rules, defaults or columns"
-        return Finding(Level.FAIL, SUBJECT, differs, MEND)
+        return Finding(Level.FAIL, SUBJECT, differs, mend)
     return Finding(Level.OK, SUBJECT, f"{name} {ours['name']}")
 
 

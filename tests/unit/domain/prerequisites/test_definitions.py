@@ -85,6 +85,13 @@ def test_an_older_schema_fails_and_names_what_it_lacks() -> None:
     assert told == Finding(Level.FAIL, "crds", f"{RUNS} is older than this program: it lacks spec.suspend", MEND)
 
 
+def test_what_a_release_owns_is_mended_by_its_upgrade() -> None:
+    found = installed()
+    found[RUNS]["metadata"]["annotations"] = {"meta.helm.sh/release-name": "tandem"}
+    del spec(found)["suspend"]
+    assert of(RUNS, found).mend == "helm upgrade tandem, as docs/upgrade.md says"
+
+
 def test_a_missing_object_is_one_thing_and_a_long_list_is_cut() -> None:
     found = installed()
     del spec(found)["checkpoint"]

@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import BytesPayload
 from yarl import URL
 
 from tandem.cluster import credentials as credential_files
@@ -38,6 +40,9 @@ _CONNECT_SECONDS = 10.0
 _BACKOFF = Backoff(base=0.25, cap=10.0)
 _READ_TRIES = 3
 
+Fence = Callable[[], float]
+"""Seconds within which a write that begins now has to be over; 0 when none may begin."""
+
 
 class Client:
     """One connection pool to one API server."""
@@ -51,11 +56,12 @@ class Client:
         user_agent: str = "tandem",
         metrics: Metrics | None = None,
         backoff: Backoff = _BACKOFF,
+        fence: Fence | None = None,
     ) -> None:
         """Use `connect`.
 
         `reload` reads the credentials again, or raises CredentialsError. `backoff` is between tries of one request; its
-        cap also bounds an obeyed Retry-After.
+        cap also bounds an obeyed Retry-After. Where the `fence` is closed no write is sent: it ends as ApiError NotLeading.
         """
         self.metrics = metrics or Metrics()
         self._credentials = credentials
@@ -64,6 +70,7 @@ class Client:
         self._reloading = asyncio.Lock()
         self._timeout = request_timeout
         self._backoff = backoff
+        self._fence = fence
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=100),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -80,19 +87,24 @@ class Client:
         kubeconfig: str | None = None,
         context: str | None = None,
         request_timeout: float = 30.0,
-        user_agent: str | None = None,
+        replica: str = "",
         metrics: Metrics | None = None,
         backoff: Backoff = _BACKOFF,
+        fence: Fence | None = None,
     ) -> "Client":
-        """Client of the cluster this pod runs in, else of the kubeconfig. Makes no request. Raises CredentialsError."""
+        """Client of the cluster this pod runs in, else of the kubeconfig. Makes no request. Raises CredentialsError.
+
+        `replica` tells in the API server's logs which of the operator's processes asked.
+        """
         load = partial(credential_files.load, kubeconfig, context)
         return cls(
             await load(),
             load,
             request_timeout=request_timeout,
-            user_agent=user_agent or f"tandem/{_version()}",
+            user_agent=f"tandem/{_version()} ({replica})" if replica else f"tandem/{_version()}",
             metrics=metrics,
             backoff=backoff,
+            fence=fence,
         )
 
     async def __aenter__(self) -> Self:
@@ -165,10 +177,11 @@ class Client:
         headers = {"Accept": accept}
         if data is not None:
             headers["Content-Type"] = content_type
-        timeout = aiohttp.ClientTimeout(total=limit or self._timeout, sock_connect=_CONNECT_SECONDS)
         started = time.perf_counter()
         code = "Cancelled"
         try:
+            patience = self._patience(method, limit or self._timeout)
+            timeout = aiohttp.ClientTimeout(total=patience, sock_connect=_CONNECT_SECONDS)
             with _network_errors():
                 async with await self._send(method, path, query, data, headers, timeout) as response:
                     code = str(response.status)
@@ -180,6 +193,15 @@ class Client:
         finally:
             self.metrics.api_requests.labels(verb, resource, code).inc()
             self.metrics.api_request_seconds.labels(verb, resource).observe(time.perf_counter() - started)
+
+    def _patience(self, method: str, seconds: float) -> float:
+        """How long a request may take. A write is over before another replica may begin one. Raises ApiError."""
+        if method == "GET" or self._fence is None:
+            return seconds
+        left = self._fence()
+        if left <= 0:
+            raise errors.not_leading()
+        return min(seconds, left)
 
     async def stream(
         self, path: str, *, query: Mapping[str, str], silence: float, accept: str = JSON
@@ -245,7 +267,7 @@ class Client:
             method,
             URL(credentials.server + path),
             params=query,
-            data=data,
+            data=data if data is None or self._fence is None else _FencedBody(data, self._fence),
             headers={**headers, **credentials.headers()},
             timeout=timeout,
             # Per request and not on the connector: after a rotation new connections use the new certificate.
@@ -254,6 +276,23 @@ class Client:
             server_hostname=credentials.tls_server_name,
             allow_redirects=False,
         )
+
+
+class _FencedBody(BytesPayload):
+    """The body of a write, which looks at the fence once more when the connection stands and the first byte is to go.
+
+    A process can be stopped for any time while it waits for a connection. Headers go out with the first bytes of the
+    body, so where the fence is closed by then the server sees nothing.
+    """
+
+    def __init__(self, data: bytes, fence: Fence) -> None:
+        super().__init__(data)
+        self._fence = fence
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        if self._fence() <= 0:
+            raise errors.not_leading()
+        await super().write_with_length(writer, content_length)
 
 
 @contextmanager

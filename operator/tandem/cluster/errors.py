@@ -10,13 +10,14 @@ _NAMESPACE_ENDING = "NamespaceTerminating"
 """Cause with which every create in a namespace that is being deleted is refused. Source: k8s.io/api/core/v1."""
 _ACCOUNT_TO_COME = "error looking up service account"
 """Of the message of the ServiceAccount admission plugin, which has no reason of its own but Forbidden."""
+_NOT_LEADING = "NotLeading"
 
 
 class ApiError(Exception):
     """A request that failed.
 
     `status` is the HTTP status, or 0 when no readable answer came: then `reason` is Unreachable, Timeout, Silent or
-    Unreadable, and a write may or may not have happened.
+    Unreadable, and a write may or may not have happened; or NotLeading, and it was not sent.
     """
 
     def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
@@ -38,7 +39,7 @@ class ApiError(Exception):
     @property
     def outcome_unknown(self) -> bool:
         """A write that got this may have happened: look before repeating it."""
-        return self.status in (0, 408) or self.status >= 500
+        return self.reason != _NOT_LEADING and (self.status in (0, 408) or self.status >= 500)
 
     @property
     def already_exists(self) -> bool:
@@ -89,6 +90,11 @@ def from_status(status: dict[str, Any], code: int = 0, retry_after: float | None
         str(status.get("message") or "no message"),
         retry_after,
     )
+
+
+def not_leading() -> ApiError:
+    """A write that is kept back, because another replica may be writing by now."""
+    return ApiError(0, _NOT_LEADING, "this replica may not write: it does not hold the Lease")
 
 
 def _causes(details: Any) -> set[str]:

@@ -3,16 +3,21 @@
 import argparse
 import asyncio
 import sys
+import uuid
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 from pydantic_settings import CliSettingsSource
 
+from tandem.cluster.backoff import Backoff
 from tandem.cluster.client import ApiError, Client, CredentialsError
+from tandem.cluster.lease import Lease, LeaseLostError
 from tandem.cluster.metrics import Metrics
 from tandem.entry import check, handlers, plan
 from tandem.runtime import logs
-from tandem.runtime.app import Operator
+from tandem.runtime.app import EndedError, Operator
 from tandem.runtime.resync import CrdsMissingError
 from tandem.runtime.settings import Settings
 
@@ -54,8 +59,11 @@ def _run(settings: Settings) -> int:
     logs.configure(settings.log_format, settings.log_level)
     try:
         asyncio.run(_operate(settings))
-    except (CredentialsError, CrdsMissingError, ApiError, OSError) as error:
-        log.error("cannot start", problem=str(error))
+    except LeaseLostError as error:
+        log.error("lost the leadership, ending so that a fresh standby takes this place", problem=str(error))
+        return 1
+    except (CredentialsError, CrdsMissingError, ApiError, EndedError, OSError) as error:
+        log.error("cannot run", problem=str(error))
         return 1
     log.info("stopped")
     return 0
@@ -63,13 +71,23 @@ def _run(settings: Settings) -> int:
 
 async def _operate(settings: Settings) -> None:
     metrics = Metrics()
-    client = await Client.connect(
+    connect = partial(
+        Client.connect,
         kubeconfig=settings.kubeconfig,
         context=settings.context,
-        request_timeout=settings.request_timeout,
+        replica=settings.replica_name,
         metrics=metrics,
     )
-    try:
-        await Operator(settings, client, metrics).run(handlers.watch)
-    finally:
-        await client.close()
+    async with AsyncExitStack() as stack:
+        lease = None
+        if settings.lease_namespace is not None:
+            times = settings.lease_times()
+            # A client of its own, so that no renewal queues behind other requests.
+            patience = Backoff(base=times.retry / 8, cap=times.retry)
+            leasing = await stack.enter_async_context(await connect(request_timeout=times.retry, backoff=patience))
+            # A container that is restarted keeps its pod's name, and is another holder all the same.
+            holder = f"{settings.replica_name}_{uuid.uuid4()}"
+            lease = Lease(leasing, settings.lease_namespace, settings.lease_name, holder, times)
+        fence = lease.time_left if lease is not None else None
+        client = await stack.enter_async_context(await connect(request_timeout=settings.request_timeout, fence=fence))
+        await Operator(settings, client, metrics, lease).run(handlers.watch)

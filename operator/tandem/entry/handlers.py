@@ -122,8 +122,9 @@ def connection(credentials: Credentials) -> kopf.ConnectionInfo:
 
 
 async def watch(operator: Operator, stop: asyncio.Event) -> None:
-    """Feed the store until told to stop, or until a signal ends kopf. A kopf exit is a process exit."""
-    await kopf.operator(
+    """Feed the store until told to stop. A kopf exit is a process exit."""
+    before = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
         registry=registry(operator.feeds.objects, operator.client),
         settings=settings(),
         standalone=True,
@@ -132,3 +133,6 @@ async def watch(operator: Operator, stop: asyncio.Event) -> None:
         identity="tandem",  # type: ignore[arg-type]
         stop_flag=stop,
     )
+    # kopf has taken the signals, and would be gone before the operator's writes are over and its Lease given back.
+    operator.catch_signals()
+    await kopf.run_tasks(tasks, ignored=before)

@@ -1,17 +1,24 @@
-"""The operator as a whole: what starts in which order, what must keep running, and how it stops."""
+"""The operator as a whole: what starts in which order, what must keep running, and how it stops.
+
+All that watches runs in every replica; all that decides and writes waits until this one leads.
+"""
 
 import asyncio
+import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
 from tandem.cluster.applier import Applier
-from tandem.cluster.client import Client
+from tandem.cluster.client import ApiError, Client
 from tandem.cluster.events import EventRecorder
+from tandem.cluster.lease import Lease
 from tandem.cluster.metrics import Metrics
 from tandem.domain.placement.fit import snapshot
 from tandem.domain.serving import split
@@ -19,7 +26,7 @@ from tandem.domain.serving.reservation import outstanding as replicas_outstandin
 from tandem.domain.training.reservation import outstanding as gang_outstanding
 from tandem.runtime import observer, resync
 from tandem.runtime.feeds import Feeds
-from tandem.runtime.health import HealthServer
+from tandem.runtime.health import Check, HealthServer
 from tandem.runtime.objects import StoredObject
 from tandem.runtime.placer import Placer
 from tandem.runtime.reconciler import Reconciler
@@ -30,16 +37,30 @@ log = structlog.get_logger(__name__)
 
 STUCK_SECONDS = 120.0
 """A key that is due and gets no worker for so long means that the process has to be restarted."""
+DRAIN_SECONDS = 3.0
+"""How long passes that have begun may take to end when the operator stops."""
+FEED_SECONDS = 5.0
+"""How long the feed may take to stop."""
+
+
+class EndedError(Exception):
+    """A part of the operator ended, which it must not while the operator runs."""
 
 
 class Operator:
     """Everything that runs; `feed` is what watches the four kinds, until it is stopped."""
 
-    def __init__(self, settings: Settings, client: Client, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, client: Client, metrics: Metrics, lease: Lease | None = None) -> None:
+        """Without a Lease it leads at once: then it has to be the only one."""
         self.settings = settings
         self.client = client
         self.metrics = metrics
+        self.lease = lease
         self.timing = settings.timing()
+        self._stop = asyncio.Event()
+        self._filled = False
+        self._elected = asyncio.Event()
+        self._leading = asyncio.Event()
         self.queue = WorkQueue()
         self.feeds = Feeds(client, self.queue, settings.watch_silence)
         stores = self.feeds.stores
@@ -58,59 +79,142 @@ class Operator:
             self.queue,
             self.placer,
             Applier(client, self.feeds, settings.writes),
-            EventRecorder(client),
+            EventRecorder(client, instance=settings.replica_name),
             self.timing,
             metrics,
             status_delay=settings.status_delay,
         )
         metrics.watch_queue(self.queue.depth, self.queue.oldest)
+        metrics.lease_held.set_function(lambda: float(self._leads()))
+
+    def catch_signals(self) -> None:
+        """Have SIGTERM and SIGINT stop this operator in its own order."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
 
     async def run(self, feed: Callable[["Operator", asyncio.Event], Awaitable[None]]) -> None:
-        """Run until the feed stops or anything fails. Raises CrdsMissingError or ApiError when it cannot start."""
-        health = HealthServer(self._page, {"queue": self._queue_problem}, {"start": self._start_problem})
+        """Run until told to stop, or until anything ends.
+
+        Raises CrdsMissingError or ApiError when it cannot start, LeaseLostError when another replica acts now.
+        """
+        self.catch_signals()
+        health = HealthServer(self._page, {"queue": self._queue_problem}, self._readiness(), self._role)
         port = await health.start(self.settings.listen, self.settings.port)
         log.info("listening", address=self.settings.listen, port=port)
+        life = asyncio.create_task(self._live(feed))
+        stop = asyncio.create_task(self._stop.wait())
         try:
-            await resync.check_served(self.client)
-            await self._supervise(feed)
+            await asyncio.wait({life, stop}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            stop.cancel()
+            life.cancel()
+            await asyncio.wait({life})
             await health.stop()
+        if not life.cancelled():
+            life.result()
 
-    async def _supervise(self, feed: Callable[["Operator", asyncio.Event], Awaitable[None]]) -> None:
+    async def _live(self, feed: Callable[["Operator", asyncio.Event], Awaitable[None]]) -> None:
         """The process lives as long as all of its tasks: one that ends, whatever the reason, ends the others."""
-        stop = asyncio.Event()
+        patience = self.settings.start_seconds
+        await resync.patiently("looking for the CRDs", partial(resync.check_served, self.client), patience)
         # Profiles come first: they name the resources whose pods are of interest.
-        await resync.fill(self.client, self.feeds.objects)
-        tasks = {asyncio.create_task(informer.run()) for informer in self.feeds.informers}
+        await resync.patiently("listing", partial(resync.fill, self.client, self.feeds.objects), patience)
+        stop_feed = asyncio.Event()
+        watches = {asyncio.create_task(informer.run()) for informer in self.feeds.informers}
+        works: set[asyncio.Task[Any]] = set()
+        feeding: set[asyncio.Future[None]] = set()
         try:
             await asyncio.gather(*(informer.synced.wait() for informer in self.feeds.informers))
-            self.restore()
-            endless: list[Coroutine[Any, Any, None]] = [
-                self.placer.run(),
-                resync.run(self.client, self.feeds.objects, self.settings.resync_seconds),
-                *(self.reconciler.work() for _ in range(self.settings.workers)),
-            ]
-            tasks |= {asyncio.create_task(item) for item in endless}
-            self.feeds.started = True
-            self.feeds.wake_all()
-            log.info("started", objects=len(self.feeds.objects), profiles=len(self.feeds.objects.profiles))
-            tasks.add(asyncio.ensure_future(feed(self, stop)))
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            # kopf ends every task that was made after it, so what has to outlive it is made before, and waits.
+            works = {asyncio.create_task(item) for item in self._works()}
+            self._filled = True
+            log.info("filled", objects=len(self.feeds.objects), profiles=len(self.feeds.objects.profiles))
+            feeding = {asyncio.ensure_future(feed(self, stop_feed))}
+            done, _ = await asyncio.wait(watches | works | feeding, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()
+                if not task.cancelled():
+                    task.result()
+            raise EndedError("a part of the operator ended by itself")
         finally:
-            stop.set()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            log.info("stopping", leading=self._leads())
+            await self._hand_over(works)
+            await _cancel(watches)
+            stop_feed.set()
+            if feeding:
+                await asyncio.wait(feeding, timeout=FEED_SECONDS)
+            await _cancel(feeding)
 
-    def restore(self) -> None:
-        """Rebuild reservations from the intents that stand in status, before the first decision."""
-        for stored in self.feeds.objects:
+    def _works(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs for ever beside the watches."""
+        return [
+            self._be_elected(),
+            self._take_over(),
+            resync.run(self.client, self.feeds.objects, self.settings.resync_seconds),
+            *(self._work() for _ in range(self.settings.workers)),
+        ]
+
+    async def _be_elected(self) -> None:
+        if self.lease is not None:
+            await self.lease.acquire()
+        self._elected.set()
+        if self.lease is not None:
+            await self.lease.hold()
+        await asyncio.Event().wait()
+
+    async def _take_over(self) -> None:
+        """Make sure of what the former leader left, then lead."""
+        await self._elected.wait()
+        began = time.monotonic()
+        differing = await self._catch_up() if self.lease is not None else 0
+        await self.restore()
+        self.feeds.started = True
+        self._leading.set()
+        self.feeds.wake_all()
+        log.info(
+            "started",
+            objects=len(self.feeds.objects),
+            unseen=differing,
+            seconds=round(time.monotonic() - began, 3),
+        )
+        await self.placer.run()
+
+    async def _work(self) -> None:
+        await self._leading.wait()
+        await self.reconciler.work()
+
+    async def _catch_up(self) -> int:
+        """Read what the watches may not have brought yet: an intent that is overlooked would be granted away again."""
+        while True:
             try:
-                self._restore_one(stored)
-            except ValidationError:
-                continue
+                return await resync.compare(self.client, self.feeds.objects)
+            except ApiError as error:
+                log.warning("taking over is held up", problem=str(error))
+                await asyncio.sleep(resync.START_PAUSE)
+
+    async def _hand_over(self, works: set[asyncio.Task[Any]]) -> None:
+        """End what decides and writes. The Lease is given back only when no write of ours can be under way any more."""
+        quiet = False
+        if self._leads():
+            try:
+                await asyncio.wait_for(self.reconciler.drain(), DRAIN_SECONDS)
+                quiet = True
+            except TimeoutError:
+                log.warning("writes are still under way", seconds=DRAIN_SECONDS)
+        quiet = quiet or not self._leading.is_set()
+        await _cancel(works)
+        if self.lease is not None and quiet:
+            await self.lease.release()
+
+    async def restore(self) -> None:
+        """Rebuild reservations from the intents that stand in status, before the first decision."""
+        for key in [stored.key for stored in self.feeds.objects]:
+            stored = self.feeds.objects.get(key)
+            if stored is not None:
+                with suppress(ValidationError):
+                    self._restore_one(stored)
+            # Reading thousands of objects must not keep the Lease from being renewed.
+            await asyncio.sleep(0)
 
     def _restore_one(self, stored: StoredObject) -> None:
         now = datetime.now(UTC)
@@ -123,12 +227,24 @@ class Operator:
             service = observer.service_view(stores, stored, stored.inference_service(), now, self.timing)
             self.placer.restore(stored.key, stored.uid, 0, replicas_outstanding(service, split.recorded(service)))
 
+    def _leads(self) -> bool:
+        return self._leading.is_set() and (self.lease is None or self.lease.held())
+
+    def _role(self) -> str:
+        if self._leads():
+            return "leading"
+        leader = self.lease.leader if self.lease is not None else ""
+        return f"standby, {leader or 'nobody'} leads"
+
+    def _readiness(self) -> dict[str, Check]:
+        return {"start": self._start_problem, **({"lease": self.lease.problem} if self.lease is not None else {})}
+
     def _queue_problem(self) -> str | None:
         oldest = self.queue.oldest()
         return f"a key has waited for {oldest:.0f} s" if oldest > STUCK_SECONDS else None
 
     def _start_problem(self) -> str | None:
-        if not self.feeds.started:
+        if not self._filled:
             return "the stores are not filled yet"
         silent = [
             informer.name
@@ -158,3 +274,9 @@ class Operator:
                     used[name] = used.get(name, 0) + taken
                     free[name] = free.get(name, 0) + max(0, node.allocatable.get(resource, 0) - taken)
         return free, used
+
+
+async def _cancel(tasks: Collection[asyncio.Future[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

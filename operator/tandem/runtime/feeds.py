@@ -42,7 +42,7 @@ class Feeds:
         self._skip = PodSkip()
         self.informers = self._informers(client, silence)
         self.started = False
-        """Set once the stores are complete; before, no key is worth queueing."""
+        """Set once the stores are complete and this replica leads; before, no key is worth queueing."""
 
     def _informers(self, client: Client, silence: float) -> tuple[Informer[Any], ...]:
         stores = self.stores

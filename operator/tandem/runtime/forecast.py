@@ -46,7 +46,7 @@ async def fill(operator: Operator) -> None:
     await resync.fill(operator.client, operator.feeds.objects)
     for informer in operator.feeds.informers:
         await informer.fill()
-    operator.restore()
+    await operator.restore()
 
 
 async def forecast(operator: Operator, kind: str, namespace: str, raw: Mapping[str, Any]) -> Forecast:

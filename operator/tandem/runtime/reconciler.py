@@ -82,6 +82,14 @@ class Reconciler:
                 await self._guarded(key, lane)
             finally:
                 self._queue.done(key)
+            # Passes over settled objects wait for nothing: thousands of them in a row would keep the Lease from being renewed.
+            await asyncio.sleep(0)
+
+    async def drain(self) -> None:
+        """Wait until every pass that has begun is over and its events are posted; no other begins."""
+        await self._queue.close()
+        if self._background:
+            await asyncio.wait(self._background)
 
     async def _guarded(self, key: Key, lane: Lane) -> None:
         """Reconcile, and turn whatever goes wrong into a later try of this key alone."""

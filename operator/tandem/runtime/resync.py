@@ -5,6 +5,8 @@ with the store: ghosts go, and what differs is read again.
 """
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -16,10 +18,30 @@ from tandem.domain.observed import Key
 from tandem.runtime.objects import ObjectStore
 
 log = structlog.get_logger(__name__)
+START_PAUSE = 1.0
+"""Seconds between tries of what a start needs."""
 
 
 class CrdsMissingError(Exception):
     """The API server does not serve the kinds that the operator needs."""
+
+
+async def patiently(what: str, call: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Do what a start needs, again and again for `seconds` while it may yet succeed. Raises the last ApiError.
+
+    An API server that has just started answers 403 to everybody until it has read the roles.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return await call()
+        except ApiError as error:
+            if not (error.transient or error.forbidden) or time.monotonic() >= end:
+                raise
+            log.warning(
+                "the start is held up", doing=what, problem=str(error), given_up_in=round(end - time.monotonic())
+            )
+            await asyncio.sleep(max(error.retry_after or 0.0, START_PAUSE))
 
 
 async def check_served(client: Client) -> None:

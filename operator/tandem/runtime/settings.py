@@ -1,10 +1,12 @@
 """Configuration of the operator: flags, environment (TANDEM_*) and defaults, in one typed model."""
 
-from typing import Annotated, Literal
+import socket
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tandem.cluster.lease import LeaseTimes
 from tandem.domain.timing import Timing
 
 
@@ -37,6 +39,27 @@ class Settings(BaseSettings):
     status_delay: Annotated[
         float, Field(ge=0, description="Seconds over which later statuses are gathered into one write.")
     ] = 0.5
+
+    start_seconds: Annotated[
+        float, Field(ge=0, description="Seconds for which a start puts up with an API server that refuses or fails.")
+    ] = 60.0
+
+    lease_namespace: Annotated[
+        str | None, Field(description="Namespace of the Lease by which one of several replicas acts; unset: no Lease.")
+    ] = None
+    lease_name: Annotated[str, Field(min_length=1, description="Name of the Lease.")] = "tandem"
+    lease_seconds: Annotated[
+        float, Field(gt=0, description="Seconds after which a standby takes a Lease that is not renewed.")
+    ] = LeaseTimes.duration
+    lease_renew_seconds: Annotated[
+        float, Field(gt=0, description="Seconds after a renewal in which the leader may write.")
+    ] = LeaseTimes.renew
+    lease_retry_seconds: Annotated[
+        float, Field(gt=0, description="Seconds between renewals, and between a standby's looks.")
+    ] = LeaseTimes.retry
+    replica_name: Annotated[
+        str, Field(min_length=1, description="Name of this replica in the Lease, in events and in the User-Agent.")
+    ] = socket.gethostname()
 
     user_limit: Annotated[int, Field(ge=0, description="Restarts granted for failures of the program.")] = (
         Timing.user_limit
@@ -74,6 +97,16 @@ class Settings(BaseSettings):
     cleanup_seconds: Annotated[
         float, Field(ge=0, description="Seconds the pods of an ended run are kept where it does not say.")
     ] = Timing.cleanup
+
+    @model_validator(mode="after")
+    def _leave_time_to_renew(self) -> Self:
+        if not self.lease_retry_seconds < self.lease_renew_seconds < self.lease_seconds:
+            raise ValueError("lease_retry_seconds, lease_renew_seconds and lease_seconds must grow in this order")
+        return self
+
+    def lease_times(self) -> LeaseTimes:
+        """The times of the Lease."""
+        return LeaseTimes(self.lease_seconds, self.lease_renew_seconds, self.lease_retry_seconds)
 
     def timing(self) -> Timing:
         """The times that decisions depend on."""

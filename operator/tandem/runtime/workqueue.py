@@ -48,6 +48,8 @@ class WorkQueue:
         self._not_before: dict[Key, float] = {}
         """When a key may be reconciled again whose write the server asked to be left alone with."""
         self._ready = asyncio.Event()
+        self._closed = False
+        self._idle = asyncio.Event()
 
     def add(self, key: Key, lane: Lane = Lane.WORK) -> None:
         """Have `key` reconciled soon; while it is being reconciled, once more afterwards."""
@@ -111,9 +113,9 @@ class WorkQueue:
                 known[1].cancel()
 
     async def get(self) -> tuple[Key, Lane, float]:
-        """The next key, its lane and the seconds it waited. The caller must call `done`."""
+        """The next key, its lane and the seconds it waited; none once the queue is closed. The caller must call `done`."""
         while True:
-            entry = self._pop()
+            entry = None if self._closed else self._pop()
             if entry is not None:
                 return entry
             self._ready.clear()
@@ -122,9 +124,18 @@ class WorkQueue:
     def done(self, key: Key) -> None:
         """The worker has finished with `key`."""
         self._running.discard(key)
+        if not self._running:
+            self._idle.set()
         lane = self._again.pop(key, None)
         if lane is not None:
             self.add(key, lane)
+
+    async def close(self) -> None:
+        """Give out no more keys, and wait until the workers are done with theirs."""
+        self._closed = True
+        while self._running:
+            self._idle.clear()
+            await self._idle.wait()
 
     def depth(self) -> int:
         """Keys that wait for a worker."""

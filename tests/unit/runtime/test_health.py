@@ -61,3 +61,12 @@ async def test_a_taken_port_is_an_error_at_start(probe: Probe) -> None:
     with pytest.raises(OSError, match="address already in use"):
         await second.start("127.0.0.1", int(probe.url.rpartition(":")[2]))
     await second.stop()
+
+
+async def test_a_ready_replica_says_what_it_does() -> None:
+    server = HealthServer(lambda: b"", {}, {}, lambda: "standby, other leads")
+    url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
+    async with aiohttp.ClientSession() as session:
+        texts = [await (await session.get(url + path)).text() for path in ("/readyz", "/healthz")]
+    await server.stop()
+    assert texts == ["ok: standby, other leads\n", "ok\n"]

@@ -4,52 +4,19 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from tandem.cluster.client import Client
 from tandem.runtime import resync
 from tandem.runtime.objects import ObjectStore
-from tests.cluster.fake_api import FakeApi, failure, status
+from tests.cluster.fake_api import FakeApi, failure
 from tests.unit.runtime.builders import key, profile_spec, raw, run_spec
-
-
-class Server:
-    """The lists and single objects of our kinds, as the API server would answer them."""
-
-    def __init__(self) -> None:
-        self.items: dict[str, list[dict[str, Any]]] = {
-            "trainingruns": [],
-            "inferenceservices": [],
-            "acceleratorprofiles": [],
-        }
-        self.reads: list[str] = []
-        self.kinds = ["TrainingRun", "InferenceService", "AcceleratorProfile", "Status"]
-
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
-        parts = request.path.removeprefix("/apis/tandem.dev/v1alpha1").strip("/").split("/")
-        if parts == [""]:
-            return web.json_response({"resources": [{"kind": kind} for kind in self.kinds]})
-        if len(parts) == 1:
-            return self._page(self.items[parts[0]], request)
-        plural, name = parts[-2:]
-        self.reads.append(name)
-        found = next((item for item in self.items[plural] if item["metadata"]["name"] == name), None)
-        return web.json_response(found) if found else web.json_response(status(404, "NotFound"), status=404)
-
-    def _page(self, items: list[dict[str, Any]], request: web.Request) -> web.Response:
-        start = int(request.query.get("continue", "0"))
-        end = start + 2
-        shown = items[start:end]
-        if "PartialObjectMetadataList" in request.headers["Accept"]:
-            shown = [{"metadata": item["metadata"]} for item in shown]
-        metadata = {"continue": str(end) if end < len(items) else ""}
-        return web.json_response({"items": shown, "metadata": metadata})
+from tests.unit.runtime.kinds import Kinds
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[tuple[Server, Client]]:
+async def server() -> AsyncIterator[tuple[Kinds, Client]]:
     """A server of pages of two, and a client of it."""
-    serve = Server()
+    serve = Kinds()
     async with FakeApi() as api, api.client() as client:
         api.answer_all(serve)
         yield serve, client
@@ -66,7 +33,7 @@ def run(name: str, version: int, **more: Any) -> dict[str, Any]:
     return raw("TrainingRun", name, version, run_spec(), **more)
 
 
-async def test_the_store_is_filled_from_all_pages(server: tuple[Server, Client], store: ObjectStore) -> None:
+async def test_the_store_is_filled_from_all_pages(server: tuple[Kinds, Client], store: ObjectStore) -> None:
     serve, client = server
     serve.items["trainingruns"] = [run(f"r{number}", number + 1) for number in range(5)]
     serve.items["acceleratorprofiles"] = [raw("AcceleratorProfile", "gpu", 9, profile_spec())]
@@ -75,7 +42,7 @@ async def test_the_store_is_filled_from_all_pages(server: tuple[Server, Client],
     assert list(store.profiles) == ["gpu"]
 
 
-async def test_what_agrees_is_not_read_again(server: tuple[Server, Client], store: ObjectStore) -> None:
+async def test_what_agrees_is_not_read_again(server: tuple[Kinds, Client], store: ObjectStore) -> None:
     serve, client = server
     serve.items["trainingruns"] = [run("same", 5), run("other", 6)]
     await resync.fill(client, store)
@@ -83,7 +50,7 @@ async def test_what_agrees_is_not_read_again(server: tuple[Server, Client], stor
     assert serve.reads == []
 
 
-async def test_a_ghost_is_removed(server: tuple[Server, Client], store: ObjectStore) -> None:
+async def test_a_ghost_is_removed(server: tuple[Kinds, Client], store: ObjectStore) -> None:
     """Its deletion fell into a gap of the watch."""
     serve, client = server
     serve.items["trainingruns"] = [run("ghost", 5)]
@@ -96,7 +63,7 @@ async def test_a_ghost_is_removed(server: tuple[Server, Client], store: ObjectSt
     assert store.profiles == {}
 
 
-async def test_what_was_missed_is_read_again(server: tuple[Server, Client], store: ObjectStore) -> None:
+async def test_what_was_missed_is_read_again(server: tuple[Kinds, Client], store: ObjectStore) -> None:
     """An object that is new, one that changed, and one that was replaced by another of its name."""
     serve, client = server
     serve.items["trainingruns"] = [run("edited", 5), run("replaced", 6, uid="old"), run("same", 7)]
@@ -112,7 +79,7 @@ async def test_what_was_missed_is_read_again(server: tuple[Server, Client], stor
     }
 
 
-async def test_what_the_store_knows_better_stays(server: tuple[Server, Client], store: ObjectStore) -> None:
+async def test_what_the_store_knows_better_stays(server: tuple[Kinds, Client], store: ObjectStore) -> None:
     """The reply to an own write is newer than the list."""
     serve, client = server
     serve.items["trainingruns"] = [run("ahead", 5)]
@@ -121,7 +88,7 @@ async def test_what_the_store_knows_better_stays(server: tuple[Server, Client], 
     assert serve.reads == []
 
 
-async def test_missing_crds_are_named_with_the_command_that_helps(server: tuple[Server, Client]) -> None:
+async def test_missing_crds_are_named_with_the_command_that_helps(server: tuple[Kinds, Client]) -> None:
     serve, client = server
     await resync.check_served(client)
     serve.kinds = ["TrainingRun"]

@@ -1,9 +1,12 @@
 """Configuration and command line: every option is documented, reachable by flag and environment, and checked."""
 
+import socket
+
 import pytest
 import yaml
 from pydantic import ValidationError
 
+from tandem.cluster.lease import LeaseTimes
 from tandem.domain.timing import Timing
 from tandem.entry import cli
 from tandem.runtime.settings import Settings
@@ -76,6 +79,20 @@ def test_without_options_the_documented_times_are_used(started: list[Settings]) 
     """The defaults stand once, in the domain."""
     assert cli.main(["run"]) == 0
     assert started[0].timing() == Timing()
+    assert started[0].lease_times() == LeaseTimes()
+
+
+def test_without_a_namespace_for_it_there_is_no_lease(started: list[Settings]) -> None:
+    """An operator of the host, for development, has no other beside it."""
+    assert cli.main(["run"]) == 0
+    assert started[0].lease_namespace is None
+    assert started[0].replica_name == socket.gethostname()
+
+
+@pytest.mark.parametrize("wrong", [{"lease_seconds": 10}, {"lease_retry_seconds": 10}, {"lease_renew_seconds": 1}])
+def test_times_that_leave_no_time_to_renew_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match="must grow in this order"):
+        Settings(**wrong)  # type: ignore[arg-type]
 
 
 def test_every_time_of_the_settings_reaches_the_decisions(started: list[Settings]) -> None:

@@ -207,3 +207,21 @@ async def test_a_pause_the_server_asked_for_is_not_cut_short() -> None:
     queue.done(A)
     queue.add(A)
     assert queue.depth() == 1
+
+
+async def test_a_closed_queue_gives_out_nothing_and_waits_for_what_it_gave() -> None:
+    queue = WorkQueue()
+    queue.add(A)
+    queue.add(B)
+    await next_key(queue)
+    closing = asyncio.create_task(queue.close())
+    taking = asyncio.create_task(queue.get())
+    await asyncio.sleep(0.02)
+    assert not closing.done()
+    queue.add(C)
+    queue.done(A)
+    await asyncio.wait_for(closing, 3)
+    await asyncio.sleep(0.02)
+    assert not taking.done()
+    assert queue.depth() == 2
+    taking.cancel()

@@ -242,7 +242,7 @@ def test_another_holder_is_believed_at_once(world: World) -> None:
 
 
 def test_a_lease_that_is_deleted_is_made_anew_by_its_holder(world: World) -> None:
-    """A standby that finds none waits, for its holder may live."""
+    """Or by a standby, who then waits, for its holder may live."""
     one = world.contender("one")
     world.passes(1)
     two = world.contender("two")
@@ -271,21 +271,43 @@ def test_a_holder_that_finds_its_deleted_lease_made_by_another_has_lost_it(world
     world.passes(5)
     world.delete()
     world.carry_out("rude", "POST", {**free_lease(), "spec": {"holderIdentity": "rude"}})
-    world.lease["metadata"]["resourceVersion"] = "other"  # type: ignore[index]
     world.passes(TIMES.retry + 0.1)
     assert one.lost == "rude holds the Lease tandem-system/tandem now"
 
 
-def test_the_first_of_all_makes_a_missing_lease_when_it_stayed_away(world: World) -> None:
+def test_the_first_of_all_makes_a_missing_lease_and_takes_it_when_nobody_claimed_it(world: World) -> None:
     """It may just have been deleted under a holder whom nobody has seen."""
     world.delete()
     one, two = world.contender("one"), world.contender("two")
-    world.passes(TIMES.duration - 0.5)
+    world.passes(1)
+    assert world.lease is not None
+    assert world.lease["spec"] == {"leaseDurationSeconds": 15}
+    world.passes(TIMES.duration - 1.5)
     assert not one.elected
     assert not two.elected
     world.passes(2 * TIMES.retry)
     assert [one.held(), two.held()].count(True) == 1
-    assert world.writes[0][1] == "POST"
+    assert [method for _, method in world.writes].count("POST") == 1
+
+
+def test_one_that_was_frozen_while_there_was_a_holder_does_not_think_there_was_none(world: World) -> None:
+    """It finds no Lease before its sleep and none after, and has missed the holder in between."""
+    world.delete()
+    one, two = world.contender("one", fates=[Fate(done=3, answered=3)]), world.contender("two")
+    world.passes(1)
+    one.freeze(40)
+    world.passes(38)
+    assert two.held()
+    world.at(one.frozen_until, world.delete)
+    world.passes(30)
+    assert [one.held(), two.held()].count(True) == 1
+
+
+def test_a_lost_reply_to_making_the_lease_costs_nothing(world: World) -> None:
+    world.delete()
+    one = world.contender("one", fates=[Fate(), LOST_REPLY])
+    world.passes(TIMES.duration + 3 * TIMES.retry)
+    assert one.held()
 
 
 def test_an_emptied_holder_is_no_give_back_while_a_duration_stands_there(world: World) -> None:

@@ -6,7 +6,8 @@ count their own seconds only, so it does not matter what the other's clock says.
 resourceVersion that was read, so of two that take it one is refused.
 
 A Lease without a holder and without a duration was given back, or never held: it is free at once. One that is gone may have
-been deleted under its holder, who makes it anew: it is free only when it stayed away for `duration` seconds.
+been deleted under its holder. So whoever waits and finds none makes one without a holder but with a duration, and watches
+that for its time like any other; a holder who lives puts its name there meanwhile.
 """
 
 import asyncio
@@ -144,9 +145,11 @@ class Lease:
     async def _try(self) -> bool:
         found = await self._read()
         now = self._clock()
-        self._observe(found, now)
         if found is None:
-            return now >= self._seen_at + self._times.duration and await self._make()
+            log.warning("there is no lease: making one, to be taken when nobody claims it", lease=self.name)
+            await self._make({"leaseDurationSeconds": ceil(self._times.duration)})
+            return False
+        self._observe(found, now)
         if not self._is_free(_spec(found), now):
             return False
         try:
@@ -157,9 +160,9 @@ class Lease:
             raise
         return True
 
-    def _observe(self, found: dict[str, Any] | None, now: float) -> None:
+    def _observe(self, found: dict[str, Any], now: float) -> None:
         # Not the resourceVersion: whoever writes an annotation again and again is no holder that lives.
-        seen = None if found is None else (found["metadata"]["uid"], _spec(found))
+        seen = (found["metadata"]["uid"], _spec(found))
         if seen != self._seen:
             self._seen, self._seen_at = seen, now
         self._know(_holder(found))
@@ -184,7 +187,11 @@ class Lease:
         except ApiError as error:
             if error.not_found:
                 log.warning("the lease was deleted, making it anew", lease=self.name)
-                if not await self._make():
+                self._tried = sent = self._clock()
+                made = await self._make(self._filled({}))
+                if made is not None:
+                    self._accepted(made, sent)
+                else:
                     await self._look_who_wrote()
             elif error.conflict:
                 await self._look_who_wrote()
@@ -243,17 +250,15 @@ class Lease:
         body = {**found, "spec": self._filled(_spec(found))}
         self._accepted(await self._client.request("PUT", self._path, body=body), sent)
 
-    async def _make(self) -> bool:
-        self._tried = sent = self._clock()
-        body = {"apiVersion": API_VERSION, "kind": "Lease", "metadata": self._metadata, "spec": self._filled({})}
+    async def _make(self, spec: Mapping[str, Any]) -> dict[str, Any] | None:
+        """A new Lease; None when somebody else has made one."""
+        body = {"apiVersion": API_VERSION, "kind": "Lease", "metadata": self._metadata, "spec": spec}
         try:
-            reply = await self._client.request("POST", self._collection, body=body)
+            return await self._client.request("POST", self._collection, body=body)
         except ApiError as error:
             if error.already_exists:
-                return False
+                return None
             raise
-        self._accepted(reply, sent)
-        return True
 
     def _filled(self, before: Mapping[str, Any]) -> dict[str, Any]:
         """The spec with which we hold it. Its times never repeat, or a renewal would look like none."""
@@ -290,5 +295,5 @@ def _spec(found: Mapping[str, Any]) -> dict[str, Any]:
     return dict(found.get("spec") or {})
 
 
-def _holder(found: Mapping[str, Any] | None) -> str:
-    return str(_spec(found).get("holderIdentity") or "") if found else ""
+def _holder(found: Mapping[str, Any]) -> str:
+    return str(_spec(found).get("holderIdentity") or "")

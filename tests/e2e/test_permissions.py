@@ -18,6 +18,8 @@ ELSEWHERE = {
     # Asked for by an admission plugin that is off here: tests/faults/test_owner_references.py.
     ("tandem.dev", "trainingruns/finalizers", "update"),
     ("tandem.dev", "inferenceservices/finalizers", "update"),
+    # Only when the Lease was deleted: tests/controller/test_failover.py.
+    ("coordination.k8s.io", "leases", "create"),
 }
 """Rights whose use cannot be had here by honest means."""
 ON_NOTHING = ["sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"]
@@ -133,6 +135,7 @@ def test_the_role_is_what_was_used(start: audit.Mark) -> None:
     """Last in this file: it judges all requests of the session."""
     events = audit.since(start, user=ACCOUNT)
     rules = kube.get("clusterrole", f"{demo.RELEASE}-operator")["rules"]
+    rules += kube.get(f"--namespace={demo.NAMESPACE}", "role", f"{demo.RELEASE}-lease")["rules"]
     granted = {
         (group, name, verb)
         for rule in rules

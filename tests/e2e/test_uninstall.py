@@ -18,7 +18,7 @@ def test_uninstall_leaves_users_objects_and_a_new_install_takes_them_up(namespac
 
     demo.helm("uninstall", demo.RELEASE, "--wait", "--timeout=60s")
     release = f"--selector=app.kubernetes.io/instance={demo.RELEASE}"
-    kinds = "deployments,services,serviceaccounts,networkpolicies,clusterroles,clusterrolebindings"
+    kinds = "deployments,services,serviceaccounts,networkpolicies,clusterroles,clusterrolebindings,roles,rolebindings,leases"
     assert not kube.items("--all-namespaces", kinds, release)
     assert kube.get(here, "pod", "job-a1-0")["metadata"]["uid"] == pod
     assert reason("trun", "job", namespace) == "Running"

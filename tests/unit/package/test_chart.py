@@ -12,8 +12,8 @@ from tests.unit.package.conftest import CHART, IMAGE, ROOT, Helm, Render
 
 DEFINITION = "CustomResourceDefinition"
 GOLDEN = ROOT / "tests/unit/package/golden.yaml"
-NOT_IN_A_POD = {"kubeconfig", "context", "listen", "port"}
-"""Settings that the chart refuses: they would part the operator from its service account, or its probes from it."""
+NOT_IN_A_POD = {"kubeconfig", "context", "listen", "port", "lease_namespace", "lease_name", "replica_name"}
+"""Settings that the chart refuses: they would part the operator from its service account, its probes or its Lease."""
 
 Object = dict[str, Any]
 
@@ -97,10 +97,35 @@ def test_the_operator_runs_restricted(pod: Object) -> None:
     assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & pod.keys()
 
 
-def test_only_one_operator_at_a_time(objects: list[Object]) -> None:
-    spec = of_kind(objects, "Deployment")["spec"]
-    assert spec["replicas"] == 1
-    assert spec["strategy"] == {"type": "Recreate"}
+def test_replicas_share_a_lease_that_their_account_may_take(objects: list[Object], pod: Object) -> None:
+    """It is installed free, and no right reaches beyond it but to make one should it be deleted."""
+    assert of_kind(objects, "Deployment")["spec"]["replicas"] == 2
+    lease, role, binding = (of_kind(objects, kind) for kind in ("Lease", "Role", "RoleBinding"))
+    assert "spec" not in lease
+    assert {item["metadata"]["namespace"] for item in (lease, role, binding)} == {"tandem-system"}
+    environment = {item["name"]: item.get("value") or item["valueFrom"] for item in pod["containers"][0]["env"]}
+    assert environment == {
+        "TANDEM_LEASE_NAME": lease["metadata"]["name"],
+        "TANDEM_LEASE_NAMESPACE": {"fieldRef": {"fieldPath": "metadata.namespace"}},
+        "TANDEM_REPLICA_NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
+    }
+    leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+    assert role["rules"] == [
+        {**leases, "resourceNames": [lease["metadata"]["name"]], "verbs": ["get", "update"]},
+        {**leases, "verbs": ["create"]},
+    ]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert [subject["name"] for subject in binding["subjects"]] == [pod["serviceAccountName"]]
+
+
+def test_neither_an_upgrade_nor_a_drain_takes_the_last_warm_replica(objects: list[Object], render: Render) -> None:
+    strategy = of_kind(objects, "Deployment")["spec"]["strategy"]
+    assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert of_kind(objects, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+    # A budget for a single replica would only hold up drains or say nothing.
+    alone = render("--set", "replicas=1")
+    assert "PodDisruptionBudget" not in {item["kind"] for item in alone}
+    assert of_kind(alone, "Deployment")["spec"]["replicas"] == 1
 
 
 def test_probes_ask_where_the_operator_answers(pod: Object) -> None:
@@ -150,6 +175,10 @@ def test_services_and_policies_select_the_pod(objects: list[Object]) -> None:
         of_kind(objects, "Deployment")["spec"]["selector"]["matchLabels"],
         of_kind(objects, "Service")["spec"]["selector"],
         of_kind(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+        of_kind(objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        of_kind(objects, "Deployment")["spec"]["template"]["spec"]["topologySpreadConstraints"][0]["labelSelector"][
+            "matchLabels"
+        ],
     ]
     assert all(selector.items() <= labels.items() for selector in selectors)
 
@@ -158,7 +187,8 @@ def test_every_setting_reaches_the_operator(render: Render) -> None:
     names = [name for name in Settings.model_fields if name not in NOT_IN_A_POD]
     options = [word for name in names for word in ("--set", f"settings.{to_camel(name)}=7")]
     (container,) = of_kind(render(*options), "Deployment")["spec"]["template"]["spec"]["containers"]
-    assert {(item["name"], item["value"]) for item in container["env"]} == {(f"TANDEM_{n.upper()}", "7") for n in names}
+    given = {(item["name"], item.get("value")) for item in container["env"]}
+    assert given >= {(f"TANDEM_{name.upper()}", "7") for name in names}
 
 
 @pytest.mark.parametrize(
@@ -168,6 +198,9 @@ def test_every_setting_reaches_the_operator(render: Render) -> None:
         "settings.port=9000",
         "settings.kubeconfig=/etc/passwd",
         "settings.bind_seconds=3",
+        "settings.leaseName=other",
+        "replicas=two",
+        "replicas=9",
         "image.pullPolicy=Sometimes",
         "profiles.install=maybe",
     ],

@@ -27,6 +27,8 @@ class Machine:
     """CPUs, GiB of memory, GiB of /dev/shm for each device."""
     hidden: str
     """Variable that only the device plugin may set."""
+    void: str | None = "void"
+    """Its value that shows no devices at all; None where no such value is documented."""
     ranks: int = 1
     """Processes for each device."""
     env: dict[str, str] = field(default_factory=dict)
@@ -156,6 +158,7 @@ MACHINES: dict[str, Machine] = {
         gang_illegal=NOT_OF_EIGHT,
         per_device=(8, 192, 8),
         hidden="AMD_VISIBLE_DEVICES",
+        void="none",
     ),
     "cambricon-mlu370": Machine(
         labels=_cambricon("MLU370-X8"),
@@ -168,6 +171,7 @@ MACHINES: dict[str, Machine] = {
         gang_illegal=(3, 12),
         per_device=(4, 24, 4),
         hidden="CAMBRICON_VISIBLE_DEVICES",
+        void=None,
     ),
 }
 

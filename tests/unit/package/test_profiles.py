@@ -62,7 +62,7 @@ def test_the_devclusters_profiles_are_shipped_ones_for_weak_nodes() -> None:
     for name, path in DEVCLUSTER.items():
         ours, shipped = load(path), load(SHIPPED[name])
         assert ours["metadata"] == shipped["metadata"]
-        for field in ("nodeSelector", "allocation", "tolerations", "forbidEnv"):
+        for field in ("nodeSelector", "allocation", "tolerations", "forbidEnv", "voidEnv"):
             assert ours["spec"][field] == shipped["spec"][field]
         assert set(ours["spec"]["counts"]["perPod"]) <= set(shipped["spec"]["counts"]["perPod"])
 

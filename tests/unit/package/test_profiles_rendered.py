@@ -146,6 +146,16 @@ def test_a_user_may_not_choose_which_devices_the_pod_sees(name: str, machine: Ma
 
 
 @EVERY
+def test_a_helper_beside_the_main_container_sees_no_devices(name: str, machine: Machine) -> None:
+    helper = {"name": "fetch", "image": "fetch:1", "env": [{"name": "A", "value": "b"}]}
+    (pod,) = pods(trained(name, template={"spec": {"initContainers": [helper]}}))
+    (made,) = pod["initContainers"]
+    hidden = [] if machine.void is None else [{"name": machine.hidden, "value": machine.void}]
+    assert made["env"] == [{"name": "A", "value": "b"}, *hidden]
+    assert "resources" not in made
+
+
+@EVERY
 def test_the_pods_of_a_run_would_go_to_machines_of_this_make_only(name: str, machine: Machine) -> None:
     """In a cluster that has every other make, all empty, the run waits."""
     others = [item for item in NODES if not item.name.startswith(f"{name}-")]

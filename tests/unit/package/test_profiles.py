@@ -22,8 +22,18 @@ FIGURE = re.compile(r"(nodeSelector|extendedResource|perPod|distributed|ranksPer
 STACKS = ("cuda", "cann", "rocm", "neuware", "nccl", "hccl", "rccl", "cncl", "npu", "mlu", "musa", "dcu")
 
 
+class _Strict(yaml.SafeLoader):
+    """YAML as `kubectl apply` takes it: a key that stands twice is an error, not the last one's win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        twice = {key for key in keys if keys.count(key) > 1}
+        assert not twice, f"{node.start_mark}: {', '.join(map(str, twice))} stands there twice"
+        return super().construct_mapping(node, deep)
+
+
 def load(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(path.read_text())
+    found: dict[str, Any] = yaml.load(path.read_text(), Loader=_Strict)
     return found
 
 

@@ -190,3 +190,18 @@ def test_whatever_the_order_of_answers_the_store_ends_as_the_server(data: st.Dat
     assert {key: store.get(*key) for key in store.names()} == final
     assert len(store) == len(final)
     assert not store._deleted
+
+
+def test_a_listener_hears_of_what_is_there_and_of_every_change_whoever_makes_it(store: Store[Record]) -> None:
+    heard: list[tuple[Record | None, Record | None]] = []
+    store.listen(lambda old, new: heard.append((old, new)))
+    store.apply(B, Record(11), 11)
+    store.feed(B, Record(11), 11)
+    store.feed(A, Record(12), 12)
+    store.feed(A, None, 13)
+    assert heard == [
+        (None, Record(5)),
+        (None, Record(11)),
+        (Record(5), Record(12)),
+        (Record(12), None),
+    ]

@@ -5,7 +5,7 @@ brings the answers to its own writes ahead of it (`apply`). Versions decide who 
 as integers of one history per resource, as KEP-5504 allows.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
@@ -30,6 +30,7 @@ class Store(Generic[R]):
         self._deleted: dict[tuple[str, str], int] = {}
         """Deletions that the feed has not reached yet -> their resourceVersion."""
         self._count = 0
+        self._listeners: list[Callable[[R | None, R | None], None]] = []
         self.resource_version = 0
         """All of history up to here is in the store: the newest that a list, watch event or bookmark named."""
 
@@ -62,6 +63,15 @@ class Store(Generic[R]):
         """
         records = self._owned.get(owner, _NOTHING)
         return tuple(record for key, record in records.items() if namespace is None or key[0] == namespace)
+
+    def listen(self, listener: Callable[[R | None, R | None], None]) -> None:
+        """Tell `listener` of all records there are, and from now on of every change, whoever makes it.
+
+        For what is derived from the records and must never differ from them. It must not raise.
+        """
+        for record in self.values():
+            listener(None, record)
+        self._listeners.append(listener)
 
     def apply(self, key: tuple[str, str], record: R | None, resource_version: int) -> Change[R] | None:
         """Take the answer to an own write: `record`, or None for a deletion. Returns the change, or None.
@@ -118,12 +128,13 @@ class Store(Generic[R]):
             _drop(self._owned, before, key)
         if record is None:
             _drop(self._spaces, namespace, name)
-            self._count -= 1
-            return known, None
-        if after is not None:
-            self._owned.setdefault(after, {})[key] = record
-        self._spaces.setdefault(namespace, {})[name] = record
-        self._count += known is None
+        else:
+            if after is not None:
+                self._owned.setdefault(after, {})[key] = record
+            self._spaces.setdefault(namespace, {})[name] = record
+        self._count += (known is None) - (record is None)
+        for listener in self._listeners:
+            listener(known, record)
         return known, record
 
 

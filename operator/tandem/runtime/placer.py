@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from tandem.cluster.metrics import Metrics
 from tandem.cluster.store import Store
 from tandem.domain.observed import ForeignPod, Key, NodeRecord, OwnPod
-from tandem.domain.placement.fit import snapshot
+from tandem.domain.placement.ledger import Ledger
 from tandem.domain.placement.place import Reservation, place
 from tandem.domain.placement.request import Ask, Decision, Grant
 
@@ -28,6 +28,8 @@ class _Held:
     grant: Grant
     bound_before: int
     expires: float
+    left: Reservation | None = None
+    """What it still reserves; None when nothing does, or while it is to be counted."""
 
 
 @dataclass(slots=True)
@@ -56,6 +58,13 @@ class Placer:
     _decided: dict[str, tuple[Ask, Decision]] = field(default_factory=dict)
     """What was granted to a gang while it waited, until it asks again."""
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
+    _ledger: Ledger = field(default_factory=Ledger)
+    _stale: set[Key | str] = field(default_factory=set)
+    """Objects, by uid or key as pods name their owner, whose pods or grants changed since their reservations were counted."""
+
+    def __post_init__(self) -> None:
+        self.nodes.listen(self._ledger.node_changed)
+        self.pods.listen(self._pod_changed)
 
     async def decide(self, key: Key, ask: Ask) -> Decision:
         """A decision for this ask. Devices granted stay reserved until `release`, bound pods, or time."""
@@ -68,7 +77,7 @@ class Placer:
                 return kept
             expires = self.clock() + self.hold_seconds
             # A grant whose intent was refused or lost came to nothing: only what status records counts.
-            self._held[ask.uid] = [_Held(key, ask.attempt, grant, 0, expires) for grant in ask.standing]
+            self._hold(ask.uid, [_Held(key, ask.attempt, grant, 0, expires) for grant in ask.standing])
             decision = self._place([ask])[ask.uid]
             self._book(key, ask, decision)
             outcomes = {item.reason.value for item in decision.rejected} | ({"Placed"} if decision.grants else set())
@@ -90,7 +99,7 @@ class Placer:
     def restore(self, key: Key, uid: str, attempt: int, grants: Iterable[Grant]) -> None:
         """Reserve exactly these grants: those of before the operator started, or what is left of them by now."""
         expires = self.clock() + self.hold_seconds
-        self._held[uid] = [_Held(key, attempt, grant, 0, expires) for grant in grants]
+        self._hold(uid, [_Held(key, attempt, grant, 0, expires) for grant in grants])
         self.capacity_changed()
 
     def capacity_changed(self) -> None:
@@ -127,8 +136,7 @@ class Placer:
                 self.wake(item.key)
 
     def _place(self, asks: Sequence[Ask]) -> Mapping[str, Decision]:
-        state = snapshot(self.nodes.values(), self.pods.values(), pods_known=self.pods_known())
-        return place(asks, state, self._reservations())
+        return place(asks, self._ledger.snapshot(pods_known=self.pods_known()), self._reservations())
 
     def _book(self, key: Key, ask: Ask, decision: Decision) -> None:
         """Reserve what was granted, and remember who got less than was asked for."""
@@ -139,30 +147,45 @@ class Placer:
             for grant in decision.grants
         ]
         if new:
-            self._held[ask.uid] = [*before, *new]
+            self._hold(ask.uid, [*before, *new])
         granted = sum(grant.pods for grant in decision.grants)
         if not granted or granted < (ask.replicas or 0):
             self._waiting[ask.uid] = _Waiting(key, ask, _reasons(decision))
         else:
             self._waiting.pop(ask.uid, None)
 
+    def _hold(self, uid: str, held: list[_Held]) -> None:
+        self._held[uid] = held
+        self._stale.add(uid)
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        self._ledger.pod_changed(old, new)
+        for pod in (old, new):
+            owner = (pod.owner_uid or pod.owner) if isinstance(pod, OwnPod) else None
+            if owner is not None:
+                self._stale.add(owner)
+
     def _reservations(self) -> list[Reservation]:
-        """Pods that were granted and show no node yet."""
+        """Pods that were granted and show no node yet; counted anew only for objects of which something changed."""
         now = self.clock()
         reservations = []
         for uid, held in list(self._held.items()):
-            alive = []
             for item in held:
-                bound = self._bound(item.key, uid, item.attempt, item.grant.variant) - item.bound_before
-                left = item.grant.pods - max(0, bound)
-                if left > 0 and now < item.expires:
-                    alive.append(item)
-                    reservations.append(Reservation(uid, item.attempt, item.grant.option, left))
-            if alive:
-                self._held[uid] = alive
-            else:
+                if uid in self._stale or item.key in self._stale:
+                    item.left = self._left(uid, item)
+            alive = [item for item in held if item.left is not None and now < item.expires]
+            reservations += [item.left for item in alive if item.left is not None]
+            if not alive:
                 del self._held[uid]
+            elif len(alive) < len(held):
+                self._held[uid] = alive
+        self._stale.clear()
         return reservations
+
+    def _left(self, uid: str, item: _Held) -> Reservation | None:
+        bound = self._bound(item.key, uid, item.attempt, item.grant.variant) - item.bound_before
+        left = item.grant.pods - max(0, bound)
+        return Reservation(uid, item.attempt, item.grant.option, left) if left > 0 else None
 
     def _bound(self, key: Key, uid: str, attempt: int, variant: str) -> int:
         return sum(

@@ -6,10 +6,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tandem.cluster.metrics import Metrics
 from tandem.cluster.store import Store
 from tandem.domain.observed import ForeignPod, Key, NodeRecord, OwnPod
+from tandem.domain.placement.place import Reservation
 from tandem.domain.placement.request import Grant
 from tandem.runtime.placer import Placer
 from tests.cluster.fake_api import until
@@ -21,13 +24,13 @@ HOLD = 600.0
 class World:
     """Stores, a clock and a placer over them."""
 
-    def __init__(self, devices: int = 4) -> None:
+    def __init__(self, devices: int = 4, kind: type[Placer] = Placer) -> None:
         self.now = 0.0
         self.version = 0
         self.woken: list[str] = []
         self.nodes: Store[NodeRecord] = Store()
         self.pods: Store[OwnPod | ForeignPod] = Store()
-        self.placer = Placer(
+        self.placer = kind(
             nodes=self.nodes,
             pods=self.pods,
             pods_known=lambda: True,
@@ -223,3 +226,55 @@ async def test_replicas_get_a_part_and_wait_for_the_rest(world: World) -> None:
     second = await world.placer.decide(key("chat"), again)
     assert [grant.pods for grant in second.grants] == [2]
     assert not await world.fits("second")
+
+
+class Forgetful(Placer):
+    """Counts all reservations anew for every decision."""
+
+    def _reservations(self) -> list[Reservation]:
+        self._stale.update(self._held)
+        return super()._reservations()
+
+
+RUNS = st.sampled_from(["a", "b", "c"])
+STEPS = st.lists(
+    st.tuples(st.just("decide"), RUNS, st.integers(1, 3))
+    | st.tuples(st.just("bind"), RUNS, st.integers(0, 2))
+    | st.tuples(st.just("make"), RUNS, st.integers(0, 2))
+    | st.tuples(st.just("end"), RUNS, st.integers(0, 2))
+    | st.tuples(st.just("drop"), RUNS, st.integers(0, 2))
+    | st.tuples(st.just("release"), RUNS, st.just(0))
+    | st.tuples(st.just("restore"), RUNS, st.integers(1, 3))
+    | st.tuples(st.just("later"), RUNS, st.integers(100, 700)),
+    max_size=25,
+)
+
+
+@given(STEPS)
+def test_reservations_counted_as_things_change_decide_like_those_counted_anew(
+    steps: list[tuple[str, str, int]],
+) -> None:
+    async def story(world: World) -> list[object]:
+        return [(await _step(world, *step), world.placer._reservations()) for step in steps]
+
+    assert asyncio.run(story(World(6))) == asyncio.run(story(World(6, Forgetful)))
+
+
+async def _step(world: World, what: str, name: str, number: int) -> object:
+    uid = f"{name}-uid"
+    if what == "decide":
+        return await world.placer.decide(key(name), ask(uid, pods=number))
+    pods = {
+        "make": own_pod(uid, rank=number),
+        "bind": own_pod(uid, rank=number, node="node-a"),
+        "end": own_pod(uid, rank=number, node="node-a", phase="Succeeded"),
+    }
+    if what in pods or what == "drop":
+        world.put(f"{name}-a1-{number}", pods.get(what))
+    elif what == "release":
+        world.placer.release(uid)
+    elif what == "restore":
+        world.placer.restore(key(name), uid, 1, [Grant("main", ask(pods=number).candidates[0].options[0], number)])
+    else:
+        world.now += number
+    return None

@@ -5,8 +5,8 @@ they are gone. Nodes that are cordoned, NotReady, not tolerated, not selected or
 CPU, memory and affinity are not modelled: a fit is a hint, the scheduler decides.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.scheduling import Toleration
@@ -25,6 +25,8 @@ class Snapshot:
     """(node, resource) -> devices."""
     pods_known: bool = True
     """False when the operator may not list all pods: then free devices are unknown."""
+    offers: dict[Hashable, tuple[tuple[str, int], ...]] = field(default_factory=dict, compare=False, repr=False)
+    """What `_offers` found out about these nodes so far. It may be handed on to other snapshots of the same nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +51,41 @@ def snapshot(nodes: Iterable[NodeRecord], pods: Iterable[OwnPod | ForeignPod], *
     """The state of all devices, from the stores' records."""
     used: dict[tuple[str, str], int] = {}
     for pod in pods:
-        if pod.node is None or pod.terminal:
-            continue
-        for resource, amount in pod.devices.items():
-            place = (pod.node, resource)
+        for place, amount in holds(pod):
             used[place] = used.get(place, 0) + amount
     return Snapshot(nodes=tuple(nodes), used=used, pods_known=pods_known)
+
+
+def holds(pod: OwnPod | ForeignPod) -> Iterable[tuple[tuple[str, str], int]]:
+    """(node, resource) and the devices that the pod holds there; nothing before it is bound and after its end."""
+    if pod.node is None or pod.terminal:
+        return ()
+    node = pod.node
+    return [((node, resource), amount) for resource, amount in pod.devices.items() if amount]
 
 
 def room(state: Snapshot, used: Mapping[tuple[str, str], int], option: Option) -> Room:
     """Where pods of `option` fit, `used` being the snapshot's plus what is reserved."""
     pods_by_node: dict[str, int] = {}
     free_total = total = 0
-    for node in state.nodes:
-        if not eligible(node, option):
-            continue
-        devices = node.allocatable.get(option.resource, 0)
-        free = max(0, devices - used.get((node.name, option.resource), 0))
-        pods_by_node[node.name] = free // option.devices
+    resource, each = option.resource, option.devices
+    for name, devices in _offers(state, option):
+        free = max(0, devices - used.get((name, resource), 0))
+        pods_by_node[name] = free // each
         free_total += free
         total += devices
     return Room(pods_by_node=pods_by_node, nodes=len(pods_by_node), free=free_total, total=total)
+
+
+def _offers(state: Snapshot, option: Option) -> tuple[tuple[str, int], ...]:
+    """Names of the eligible nodes and the healthy devices on each. Looking at every node for every ask would be the
+    most of a placement's work, and the answer only changes with the nodes."""
+    found = state.offers.get(option.shape)
+    if found is None:
+        resource = option.resource
+        found = tuple((node.name, node.allocatable.get(resource, 0)) for node in state.nodes if eligible(node, option))
+        state.offers[option.shape] = found
+    return found
 
 
 def eligible(node: NodeRecord, option: Option) -> bool:

@@ -1,15 +1,16 @@
 """What is asked of the placer and what it answers."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.reasons import Reason
 from tandem.api.scheduling import Toleration
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Option:
     """One profile that a candidate may use, with all that decides on which nodes its pods can run."""
 
@@ -25,6 +26,19 @@ class Option:
     def resource(self) -> str:
         """Extended resource that the pods ask for."""
         return self.profile.spec.allocation.extended_resource.name
+
+    @cached_property
+    def shape(self) -> tuple[Hashable, ...]:
+        """All that decides where one of its pods fits; options of one shape compete for the same places."""
+        spec = self.profile.spec
+        return (
+            self.resource,
+            self.devices,
+            spec.architecture,
+            tuple(sorted(spec.node_selector.items())),
+            tuple(sorted(self.node_selector.items())),
+            self.tolerations,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -331,3 +331,20 @@ def test_replicas_are_left_over_only_when_there_is_no_room(
     state = snapshot(nodes, pods)
     decision = one(ask(candidate("main", choice), replicas=wanted), state)
     assert sum(granted(decision).values()) == min(wanted, choice.pods, room(state, state.used, choice).pods)
+
+
+@given(NODES, PODS, queues(), st.lists(st.tuples(OPTIONS, st.integers(1, 3)), max_size=6))
+def test_reservations_of_one_shape_are_taken_together_as_they_would_be_one_after_another(
+    nodes: list[NodeRecord], pods: list[ForeignPod], queue: list[Ask], held: list[tuple[Option, int]]
+) -> None:
+    state = snapshot(nodes, pods)
+    together = place(queue, state, [Reservation("other", 1, wanted, count) for wanted, count in held])
+    used = dict(state.used)
+    for wanted, count in held:
+        for _ in range(count):
+            # The fullest node on which one more fits.
+            free = {name: fits for name, fits in room(state, used, wanted).pods_by_node.items() if fits}
+            if free:
+                chosen = min(free, key=lambda name: (free[name], name))
+                used[chosen, wanted.resource] = used.get((chosen, wanted.resource), 0) + wanted.devices
+    assert together == place(queue, replace(state, used=used), ())

@@ -1,0 +1,49 @@
+"""The snapshot of all devices, kept up to date change by change.
+
+Equal to `snapshot()` over all nodes and pods, whose cost grows with the cluster, at a cost that grows with what changed.
+"""
+
+from collections.abc import Hashable
+
+from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod
+from tandem.domain.placement.fit import Snapshot, holds
+
+
+class Ledger:
+    """Nodes, and the devices used on them."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, NodeRecord] = {}
+        self._used: dict[tuple[str, str], int] = {}
+        self._listed: tuple[NodeRecord, ...] | None = None
+        self._offers: dict[Hashable, tuple[tuple[str, int], ...]] = {}
+
+    def node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
+        """A node appeared, changed or went."""
+        if old is not None:
+            del self._nodes[old.name]
+        if new is not None:
+            self._nodes[new.name] = new
+        self._listed = None
+        self._offers = {}
+
+    def pod_changed(self, old: OwnPod | ForeignPod | None, new: OwnPod | ForeignPod | None) -> None:
+        """A pod appeared, changed or went."""
+        if old is not None:
+            self._count(old, -1)
+        if new is not None:
+            self._count(new, 1)
+
+    def snapshot(self, *, pods_known: bool = True) -> Snapshot:
+        """The state of all devices, as it is now; later changes leave it alone."""
+        if self._listed is None:
+            self._listed = tuple(self._nodes.values())
+        return Snapshot(nodes=self._listed, used=dict(self._used), pods_known=pods_known, offers=self._offers)
+
+    def _count(self, pod: OwnPod | ForeignPod, sign: int) -> None:
+        for place, amount in holds(pod):
+            left = self._used.get(place, 0) + sign * amount
+            if left:
+                self._used[place] = left
+            else:
+                del self._used[place]

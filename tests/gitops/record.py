@@ -13,7 +13,7 @@ from pathlib import Path
 from devcluster import kube, paths
 from devcluster.shell import say
 from tests.gitops import recorded
-from tests.gitops.stages import STAGES, Stage
+from tests.gitops.stages import STAGES, STEADY, Stage
 from tests.support.api import Api
 from tests.support.operator import HostOperator, make_room
 from tests.support.scene import Scene
@@ -60,7 +60,11 @@ class Recorder:
         return Scene(self._api, f"rec-{os.getpid() % 10000}-{stage.name}", self._operator.tail)
 
     def _write(self, stage: Stage, scene: Scene) -> None:
-        recorded.save(stage.name, recorded.scrub(stage.make(scene, self._workers), scene.name))
+        found = stage.make(scene, self._workers)
+        recorded.save(stage.name, recorded.scrub(found, scene.name))
+        if stage.name in STEADY:
+            text = recorded.shown(found, scene.name)
+            recorded.text_file(stage.name).write_text(text, encoding="utf-8")
         say(f"recorded {stage.name}")
 
 
@@ -68,7 +72,7 @@ def main(names: Sequence[str]) -> None:
     """Record the stages of these names; all where there are none, and then nothing else stays in the folder."""
     recorded.FOLDER.mkdir(exist_ok=True)
     if not names:
-        for file in recorded.FOLDER.glob("*.yaml"):
+        for file in recorded.FOLDER.iterdir():
             file.unlink()
     make_room()
     with tempfile.TemporaryDirectory(prefix="tandem-record-") as folder:

@@ -1,11 +1,13 @@
 """Recorded objects: what is kept of them, where they lie, and what two of the same stage have in common."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from devcluster import kube
 from tests.support.api import Object
 
 FOLDER = Path(__file__).parent / "recorded"
@@ -17,12 +19,25 @@ KEYS = ("type", "name", "variant")
 
 _TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _POD_SUFFIX = re.compile(r"(chat-\w+)-[a-z0-9]{6,10}-[a-z0-9]{5}\b")
-_NUMBERS = re.compile(r"\d+")
+SHORT = {"TrainingRun": "trun", "InferenceService": "infsvc"}
+VARYING = (
+    (re.compile(r"(UID|Resource Version):\s+\S+"), r"\1:  X"),
+    (re.compile(r"(Inputs Hash|Active Seconds):\s+\S+"), r"\1:  X"),
+    (re.compile(r"\b(\d+m)?\d+s( \(x\d+ over \S+\))?(?=  |$)"), "AGE"),
+    (re.compile(r"(?<=\S)  +"), "  "),
+    (re.compile(r"-{3,}"), "---"),
+)
+"""What differs each time that kubectl shows an object, and what stands for it."""
 
 
 def file(stage: str) -> Path:
     """Where the object of a stage lies."""
     return FOLDER / f"{stage}.yaml"
+
+
+def text_file(stage: str) -> Path:
+    """Where lies what kubectl shows of a stage."""
+    return FOLDER / f"{stage}.txt"
 
 
 def load(stage: str) -> Object:
@@ -42,6 +57,27 @@ def scrub(found: Object, scene: str) -> Object:
     metadata = {name: value for name, value in found["metadata"].items() if name not in NOISE}
     scrubbed: Object = _scrub({**found, "metadata": {**metadata, "uid": UID}}, scene)
     return scrubbed
+
+
+def shown(found: Object, scene: str) -> str:
+    """What a person sees of an object: `kubectl get`, its wide form, and `kubectl describe`, without what differs each time."""
+    short, name = SHORT[found["kind"]], found["metadata"]["name"]
+    commands = (("get", short, name), ("get", short, name, "--output=wide"), ("describe", short, name))
+    told = [f"$ kubectl {' '.join(words)}\n{kube.kubectl('--namespace', scene, *words)}" for words in commands]
+    return "\n".join([*_calmed(_scrub("\n".join(told), scene)), ""])
+
+
+def _calmed(text: str) -> Iterator[str]:
+    """Lines with ages, ids, widths of columns and the order of events made equal."""
+    events: list[str] = []
+    for line in text.splitlines():
+        for pattern, instead in VARYING:
+            line = pattern.sub(instead, line)  # noqa: PLW2901
+        if re.match(r"  (Normal|Warning)  ", line):
+            events.append(line)
+        else:
+            yield line
+    yield from sorted(events)
 
 
 def _scrub(value: Any, scene: str) -> Any:

@@ -22,6 +22,20 @@ LATE = {
 """Keeps pods from starting: nobody makes the ConfigMap."""
 
 
+STEADY = (
+    "run-queued",
+    "run-running",
+    "run-succeeded",
+    "run-suspended",
+    "run-failed",
+    "run-illegal-count",
+    "service-available",
+    "service-partially-placed",
+    "service-scaled-to-zero",
+    "service-unknown-accelerator",
+)
+"""Stages that do not pass by themselves: what kubectl shows of them is recorded too."""
+
 Make = Callable[[Scene, list[str]], Object]
 """Brings something about in a scene, on some of these worker nodes; returns the object."""
 
@@ -149,6 +163,13 @@ def _(scene: Scene, workers: list[str]) -> Object:
     scene.devices(workers[:1], 1)
     scene.run("train", accelerator=scene.profile(), command=["sh", "-c", "echo no such file >&2; exit 3"])
     return scene.reason("trun", "train", "RestartLimit", seconds=120)
+
+
+@run("deadline", "DeadlineExceeded", "Failed", "Degraded", "Failed")
+def _(scene: Scene, workers: list[str]) -> Object:
+    scene.devices(workers[:1], 1)
+    scene.run("train", accelerator=scene.profile(), command=STEERED, activeDeadlineSeconds=1)
+    return scene.reason("trun", "train", "DeadlineExceeded")
 
 
 @run("unknown-accelerator", "UnknownAccelerator", "Failed", "Degraded", "Failed")

@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from tandem.api.crd import KINDS
+from tandem.api.reasons import Reason
 from tests.gitops import recorded
 from tests.gitops.conftest import Judge
-from tests.gitops.stages import STAGES, Stage
+from tests.gitops.stages import STAGES, STEADY, Stage
 from tests.support.api import Object
 from tests.support.scene import condition
 
@@ -23,6 +24,7 @@ by_stage = pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
 
 def test_every_stage_is_recorded_and_nothing_else() -> None:
     assert sorted(file.stem for file in recorded.FOLDER.glob("*.yaml")) == sorted(STAGES)
+    assert sorted(file.stem for file in recorded.FOLDER.glob("*.txt")) == sorted(STEADY)
 
 
 @by_stage
@@ -57,6 +59,15 @@ def test_a_failure_comes_with_the_operators_words(health: Judge, stage: Stage) -
     assert words
     assert health(found, "kstatus")["message"] == words
     assert health(found, *ARGOCD)["message"] == f"{stage.reason}: {words}"
+
+
+def test_a_rollout_that_does_not_get_on_is_a_failure_as_of_a_deployment(health: Judge) -> None:
+    """It takes more than twenty minutes, so the recording of a rollout is turned into it."""
+    found = recorded.load("service-rolling")
+    for item in found["status"]["conditions"]:
+        if item["type"] == "RolloutComplete":
+            item["reason"] = Reason.DEADLINE_EXCEEDED.value
+    assert [health(found, *tool)["status"] for tool in (ARGOCD, FLUX)] == ["Degraded", "Failed"]
 
 
 @pytest.mark.parametrize("kind", ["TrainingRun", "InferenceService"])

@@ -30,7 +30,7 @@ def said(message: str, code: int = 0) -> OwnPod:
         (
             "loss 0.1\nall done\n  " + json.dumps(REPORT) + "  \n",
             Report(1200, "step-1200", "sha256:ab"),
-            "loss 0.1\nall done",
+            "loss 0.1 | all done",
         ),
         ('{"tandem": {"step": 0}}', Report(0, None, None), ""),
         ('{"tandem": {"step": 5, "checkpoint": {"path": "p"}}}', Report(5, "p", None), ""),
@@ -70,8 +70,8 @@ def test_the_last_line_is_a_report(message: str, report: Report, rest: str) -> N
 def test_anything_else_is_the_programs_own_text(line: str) -> None:
     record = said("text\n" + line)
     assert record.report is None
-    assert record.message.startswith("text")
-    assert record.message.endswith(line.strip()[-40:] if len(line) < 250 else "…")
+    assert record.message.startswith("text" if len(line) < 150 else "…")
+    assert record.message.endswith(line.strip()[-40:])
 
 
 def test_a_report_is_only_read_from_the_last_line() -> None:
@@ -86,10 +86,14 @@ def test_a_report_longer_than_two_kilobytes_is_text() -> None:
     assert said(fits).report == Report(1, "p" * 1900, "d")
 
 
-def test_a_long_message_is_cut() -> None:
-    record = said("x" * 4000, code=1)
-    assert len(record.message) == 256
-    assert record.message.endswith("…")
+def test_of_a_long_message_the_end_is_kept() -> None:
+    """It may be the end of a log: the name of an error stands in the last line of its traceback."""
+    record = said(
+        "Traceback (most recent call last):\n" + '  File "x.py"\n' * 99 + "ValueError: no such model\n", code=1
+    )
+    assert len(record.message) == 160
+    assert record.message.startswith("…")
+    assert record.message.endswith('File "x.py" | ValueError: no such model')
 
 
 def test_the_pods_own_reason_goes_before_that_of_its_container() -> None:

@@ -12,6 +12,8 @@ from tandem.api.constants import MAIN_CONTAINER
 from tandem.domain.observed import Report
 
 _MESSAGE_LENGTH = 256
+_WORDS_LENGTH = 160
+"""Leaves room in a condition's message for the pod's name and for what follows from its end."""
 _REPORT_LENGTH = 2048
 _STARTING = ("", "ContainerCreating", "PodInitializing")
 """Reasons for waiting that are no trouble."""
@@ -83,9 +85,15 @@ def _ending(terminated: Mapping[str, Any]) -> Ending:
         exit_code=terminated.get("exitCode"),
         finished_at=terminated.get("finishedAt"),
         reason=terminated.get("reason") or "",
-        message=message,
+        message=_last_words(message),
         report=report,
     )
+
+
+def _last_words(text: str) -> str:
+    """The end of what a program said, in one line: it may be the end of its log, where an error's name stands last."""
+    line = " | ".join(part.strip() for part in text.splitlines() if part.strip())
+    return line if len(line) <= _WORDS_LENGTH else f"…{line[1 - _WORDS_LENGTH :]}"
 
 
 def _split(message: str) -> tuple[str, Report | None]:

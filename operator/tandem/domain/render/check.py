@@ -48,6 +48,7 @@ CONTAINER_FIELDS = frozenset(
         "name",
         "resources",
         "securityContext",
+        "terminationMessagePolicy",
         "volumeMounts",
         "workingDir",
     }

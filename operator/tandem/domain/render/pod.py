@@ -35,6 +35,9 @@ AS_SAID = (
 
 Body = dict[str, Any]
 
+LAST_WORDS = "FallbackToLogsOnError"
+"""Where a program dies without a message, the end of its log is one: status can tell it when pod and log are gone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Extras:
@@ -124,6 +127,7 @@ def _main(variant: Variant, profile: AcceleratorProfile, extras: Extras, shm: st
     container: Body = {
         "name": MAIN_CONTAINER,
         "image": variant.image,
+        "terminationMessagePolicy": LAST_WORDS,
         "env": [{"name": name, "value": value} for name, value in extras.env.items()] + _env(profile, variant.env),
         "resources": _resources(variant, profile),
         "securityContext": _restricted(main_of(variant.template)),
@@ -145,7 +149,7 @@ def _main(variant: Variant, profile: AcceleratorProfile, extras: Extras, shm: st
 
 def _helper(helper: HelperContainer, profile: AcceleratorProfile) -> Body:
     """A helper as the user describes it, blind for devices."""
-    body = {**said(helper), "securityContext": _restricted(helper)}
+    body = {**said(helper), "terminationMessagePolicy": LAST_WORDS, "securityContext": _restricted(helper)}
     env = merge_env(helper.env or (), profile.spec.void_env or ())
     if env:
         body["env"] = [dump(item) for item in env]

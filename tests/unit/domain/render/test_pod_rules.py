@@ -183,6 +183,7 @@ def test_a_helper_is_rendered_as_written_but_sees_no_devices_and_is_restricted()
             "name": "fetch",
             "image": "tools:1",
             "command": ["fetch"],
+            "terminationMessagePolicy": "FallbackToLogsOnError",
             "env": [{"name": "VISIBLE", "value": "void"}, {"name": "FROM", "value": "s3"}],
             "resources": {"limits": {"memory": "1Gi"}},
             "volumeMounts": [{"name": "mine", "mountPath": "/data"}],

@@ -1,5 +1,7 @@
 """After a list the store is what the server was at one moment, whatever went wrong on the way."""
 
+import asyncio
+
 import pytest
 from aiohttp import web
 
@@ -191,3 +193,47 @@ async def test_history_that_goes_back_is_followed(api: FakeApi, client: Client) 
             "MODIFIED", await api.put(own_pod("hello-a1-1", phase="Failed"), quietly=True)
         )
         await until(lambda: getattr(watched.store.get("default", "hello-a1-1"), "phase", "") == "Failed")
+
+
+async def test_catching_up_finds_what_a_silent_watch_did_not_bring(api: FakeApi, client: Client) -> None:
+    """The connection stands and nothing comes: only a new list tells."""
+    await api.put(pod("goes"))
+    async with watching(client) as watched:
+        await api.watch_number(1)
+        await api.remove("default", "goes", quietly=True)
+        await api.put(pod("comes"), quietly=True)
+        assert watched.names() == {"goes"}
+        await watched.informer.catch_up()
+        assert watched.names() == {"comes"}
+        await api.watch_number(2)
+
+
+async def test_catching_up_does_not_take_a_list_that_was_under_way_for_its_own(api: FakeApi, client: Client) -> None:
+    """It may have been read before what matters."""
+    gate = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        answer = api._list(dict(request.query))
+        await gate.wait()
+        return answer
+
+    await api.put(pod("before"))
+    async with watching(client) as watched:
+        await api.watch_number(1)
+        api.fail_next("list", slow)
+        watched.informer.relist()
+        await until(lambda: api.count("list") == 2, "the list to be under way")
+        await api.put(pod("after"), quietly=True)
+        catching_up = asyncio.create_task(watched.informer.catch_up())
+        gate.set()
+        await asyncio.wait_for(catching_up, 3)
+        assert watched.names() == {"before", "after"}
+
+
+async def test_catching_up_bears_lists_that_fail(api: FakeApi, client: Client) -> None:
+    async with watching(client) as watched:
+        await api.watch_number(1)
+        await api.put(pod("comes"), quietly=True)
+        api.fail_next("list", *[failure(500, "InternalError")] * 5)
+        await asyncio.wait_for(watched.informer.catch_up(), 3)
+        assert watched.names() == {"comes"}

@@ -108,6 +108,15 @@ class HostOperator:
         """SIGTERM, and wait."""
         self._end(signal.SIGTERM)
 
+    def terminate(self) -> None:
+        """SIGTERM, and do not wait."""
+        os.kill(self.pid, signal.SIGTERM)
+
+    def exit_code(self, seconds: float = 30.0) -> int:
+        """Wait until it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(timeout=seconds)
+
     def tail(self, lines: int = 40) -> str:
         """The end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
@@ -116,6 +125,11 @@ class HostOperator:
         """The text of /metrics."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
             return str(answer.read().decode())
+
+    def role(self) -> str:
+        """What a ready replica says of itself."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+            return str(answer.read().decode()).strip()
 
     def value(self, series: str) -> float | None:
         """The value of one series of /metrics, named as it stands there; None when there is none or nobody answers."""

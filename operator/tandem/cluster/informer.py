@@ -82,11 +82,24 @@ class Informer(Generic[R]):
         self._failures = 0
         self._list_wanted = asyncio.Event()
         self._list_wanted.set()
+        self._begun = 0
+        """Lists so far."""
+        self._finished = 0
+        """Number of the newest list that is in the store."""
+        self._list_ended = asyncio.Event()
         client.metrics.watch_informer(name, lambda: time.monotonic() - self.last_contact, lambda: len(store))
 
     def relist(self) -> None:
         """Begin a new list as soon as possible, e.g. because `skip` has learnt a new name."""
         self._list_wanted.set()
+
+    async def catch_up(self) -> None:
+        """Wait until the store is no older than this call. A watch may have been silent for a while without anybody's notice."""
+        wanted = self._begun + 1
+        self.relist()
+        while self._finished < wanted:
+            self._list_ended.clear()
+            await self._list_ended.wait()
 
     async def run(self) -> None:
         """Feed the store until cancelled."""
@@ -105,6 +118,8 @@ class Informer(Generic[R]):
         Raises ApiError; the store is then left between two moments, and the list still wanted.
         """
         self._list_wanted.clear()
+        self._begun += 1
+        number = self._begun
         listed: set[tuple[str, str]] = set()
         version, rewound, token = 0, False, ""
         try:
@@ -125,6 +140,8 @@ class Informer(Generic[R]):
             self._list_wanted.set()
             raise
         self._finish_list(listed, version, rewound)
+        self._finished = number
+        self._list_ended.set()
 
     def _page_query(self, token: str) -> dict[str, str]:
         query = {**self._query, "limit": str(self._page)}

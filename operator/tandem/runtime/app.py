@@ -184,7 +184,11 @@ class Operator:
         await self.reconciler.work()
 
     async def _catch_up(self) -> int:
-        """Read what the watches may not have brought yet: an intent that is overlooked would be granted away again."""
+        """Read what the watches may not have brought; returns how many objects of ours differed.
+
+        An intent that is overlooked would be granted away again, and a pod that is overlooked taken for lost.
+        """
+        await asyncio.gather(*(informer.catch_up() for informer in self.feeds.informers))
         while True:
             try:
                 return await resync.compare(self.client, self.feeds.objects)

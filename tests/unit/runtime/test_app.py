@@ -16,6 +16,7 @@ from tandem.cluster.metrics import Metrics
 from tandem.entry import cli
 from tandem.runtime import app, resync
 from tandem.runtime.app import EndedError, Operator
+from tandem.runtime.objects import ObjectStore
 from tandem.runtime.settings import Settings
 from tests.cluster.fake_api import FakeApi, failure, until
 from tests.unit.runtime.builders import key, raw, run_spec
@@ -168,14 +169,36 @@ async def test_what_the_former_leader_wrote_last_is_read_before_the_first_decisi
     assert written == {"hello": "9", "new": "8"}
 
 
-async def test_taking_over_bears_an_api_server_that_fails(setting: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resync, "START_PAUSE", 0.01)
+async def test_pods_and_nodes_are_listed_again_before_the_first_decision(setting: Make) -> None:
+    """Whatever cut the former leader off may have cut a watch of this one too, and a pod that is overlooked looks lost."""
     lease = GivenLease()
     stage = setting(lease)
     await stage.ready()
-    stage.api.fail_next("list", *[FORBIDDEN] * 3)
+    before = len(stage.api.seen)
     lease.elected.set()
     await until(lambda: stage.kinds.statuses, "the first write")
+    asked = stage.api.seen[before:]
+    first = next(number for number, seen in enumerate(asked) if seen.method == "PATCH")
+    listed = {seen.path.rpartition("/")[2] for seen in asked[:first] if "watch" not in seen.query}
+    assert listed >= {"pods", "nodes", "deployments", "services", "poddisruptionbudgets", "persistentvolumeclaims"}
+
+
+async def test_taking_over_bears_an_api_server_that_fails(setting: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resync, "START_PAUSE", 0.01)
+    compare, failures = resync.compare, [ApiError(403, "Forbidden", "no"), ApiError(503, "Unavailable", "no")]
+
+    async def failing(client: Client, objects: ObjectStore) -> int:
+        if failures:
+            raise failures.pop()
+        return await compare(client, objects)
+
+    monkeypatch.setattr(resync, "compare", failing)
+    lease = GivenLease()
+    stage = setting(lease)
+    await stage.ready()
+    lease.elected.set()
+    await until(lambda: stage.kinds.statuses, "the first write")
+    assert failures == []
 
 
 async def test_without_a_lease_it_leads_at_once(setting: Make, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,8 @@ class Module:
     programs: Mapping[str, str]
     variables: Mapping[str, str] = field(default_factory=dict)
     """What the linker writes into the programs, as Go variable -> value."""
+    tags: tuple[str, ...] = ()
+    """Build tags, which leave parts of a program out."""
 
 
 KUBERNETES = Module(
@@ -58,6 +60,10 @@ KIND = Module("kind", {"kind": "sigs.k8s.io/kind"})
 HELM = Module("helm", {"helm": "helm.sh/helm/v3/cmd/helm"})
 KWOK = Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
 """Plays nodes and the lives of their pods for benchmarks, which alone ask for it."""
+PROMETHEUS = Module(
+    "prometheus", {"promtool": "github.com/prometheus/prometheus/cmd/promtool"}, tags=("remove_all_sd",)
+)
+"""For tests of alerts alone. Without the tag it speaks to a score of clouds."""
 
 # What tests ask instead of guessing: the API server's estimates of what validation rules cost, and GitOps tools' judgement.
 CRDCOST = Module("crdcost", {"crdcost": "."})
@@ -70,7 +76,9 @@ ON_THE_HOST = {"kind": KIND, "kubectl": KUBERNETES, "helm": HELM}
 def ensure(module: Module) -> Path:
     """The folder with the module's programs, built unless they stand for the same sources already."""
     source = paths.SOURCE / "go" / module.name
-    key = content_key(source, json.dumps([module.programs, module.variables], default=dict), architecture())
+    key = content_key(
+        source, json.dumps([module.programs, module.variables, *module.tags], default=dict), architecture()
+    )
     folder = paths.cache_dir() / "go" / f"{module.name}-{key}"
     with only_one(paths.lock(f"go-{module.name}")):
         if not folder.exists():
@@ -90,7 +98,8 @@ def _build_once(module: Module, source: Path, folder: Path) -> None:
 
 def _build(module: Module, source: Path, target: Path) -> None:
     variables = [f"-X {name}={value}" for name, value in module.variables.items()]
-    flags = ("-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={' '.join(['-s', '-w', *variables])}")
+    linked = f"-ldflags={' '.join(['-s', '-w', *variables])}"
+    flags = ("-mod=readonly", "-trimpath", "-buildvcs=false", f"-tags={','.join(module.tags)}", linked)
     # One call for all lets Go link one program while it compiles the next; it names them after their packages.
     if all(package.endswith(f"/{name}") for name, package in module.programs.items()):
         _go("build", *flags, "-o", f"{target}/", *module.programs.values(), cwd=source)

@@ -115,6 +115,7 @@ def test_configuration_has_two_nodes_of_each_vendor() -> None:
         ("containerd", "github.com/containerd/containerd/v2", versions.CONTAINERD),
         ("coredns", "github.com/coredns/coredns", versions.COREDNS),
         ("helm", "helm.sh/helm/v3", versions.HELM),
+        ("prometheus", "github.com/prometheus/prometheus", versions.PROMETHEUS),
         # Kubernetes 1.37.2 is 0.37.2 in the modules of its parts.
         ("crdcost", "k8s.io/apiextensions-apiserver", versions.KUBERNETES.replace("1", "0", 1)),
         ("kwok", "sigs.k8s.io/kwok", versions.KWOK),

@@ -4,7 +4,18 @@ app.kubernetes.io/name: tandem
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/*
+`helm upgrade --reuse-values` brings the defaults of the older chart, which lack what is new in this one. Asked wherever a
+template begins, since nobody knows which one Helm renders first. A value that comes with a later version is to be added.
+*/}}
+{{- define "tandem.current" -}}
+{{- if not (and .Values.crds .Values.serviceMonitor .Values.prometheusRule) }}
+{{- fail "these are the values of an older chart: run helm upgrade with --reset-then-reuse-values in place of --reuse-values" }}
+{{- end }}
+{{- end }}
+
 {{- define "tandem.labels" -}}
+{{- include "tandem.current" . -}}
 {{ include "tandem.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -13,7 +24,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 
 {{- define "tandem.image" -}}
 {{- $repository := required "image.repository is empty: build the operator's image, push it to a registry of yours, and install with --set image.repository=..." .Values.image.repository -}}
-{{ $repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ $repository }}{{ with .Values.image.digest }}@{{ . }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
 {{/*
@@ -24,4 +35,15 @@ What Helm says then helps nobody; `helm template`, which has no cluster to ask, 
 {{- if and (lookup "v1" "Namespace" "" "kube-system") (not (.Capabilities.APIVersions.Has "tandem.dev/v1alpha1/AcceleratorProfile")) }}
 {{- fail "profiles.install: this cluster does not know AcceleratorProfiles yet. Install without it, which brings the definitions, then run helm upgrade with --reset-then-reuse-values --set profiles.install=true" }}
 {{- end }}
+{{- end }}
+
+{{/* What tells this operator's metrics from everybody else's. */}}
+{{- define "tandem.metrics" -}}
+job="{{ .Release.Name }}-metrics",namespace="{{ .Release.Namespace }}"
+{{- end }}
+
+{{/* The kinds of the Prometheus operator are in a cluster or they are not, and `helm template` cannot know. */}}
+{{- define "tandem.monitors" -}}
+{{- include "tandem.current" .root -}}
+{{- if and .wanted.enabled (or .wanted.force (.root.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) }}true{{ end }}
 {{- end }}

@@ -93,8 +93,14 @@ def install_operator(*options: str) -> None:
         try:
             helm(*chart, *given, *options, "--wait", "--timeout=120s")
         except DevclusterError as error:
-            log = kube.kubectl(f"--namespace={NAMESPACE}", "logs", f"deployment/{RELEASE}", "--tail=20")
+            log = operator_log()
             raise DevclusterError(f"the operator does not become ready: {error}\nIts log ends with:\n{log}") from error
+
+
+def operator_log(lines: int = 20) -> str:
+    """The last lines of each of the operator's replicas."""
+    replicas = f"--selector=app.kubernetes.io/instance={RELEASE}"
+    return kube.kubectl(f"--namespace={NAMESPACE}", "logs", replicas, "--prefix", f"--tail={lines}")
 
 
 def helm(*args: str) -> str:

@@ -66,8 +66,8 @@ def until(test: Callable[[], T], what: str, seconds: float = 120.0) -> T:
             problem = error
         time.sleep(0.2)
     pods = kube.kubectl("get", "trun,infsvc,pods", "--all-namespaces", "--output=wide")
-    log = kube.kubectl(f"--namespace={demo.NAMESPACE}", "logs", f"deployment/{demo.RELEASE}", "--tail=30")
-    raise AssertionError(f"waited {seconds:.0f} s for {what} ({problem or 'it stayed false'})\n{pods}\n{log}")
+    explained = f"({problem or 'it stayed false'})\n{pods}\n{demo.operator_log()}"
+    raise AssertionError(f"waited {seconds:.0f} s for {what} {explained}")
 
 
 def reason(kind: str, name: str, namespace: str = "default") -> str:

@@ -82,7 +82,7 @@ class AcceleratorProfileSpec(Model):
     ]
     architecture: Annotated[
         Literal["amd64", "arm64"] | None,
-        Field(description="kubernetes.io/arch of the nodes; images must be built for it. Default: any."),
+        Field(description="Architecture of the nodes (kubernetes.io/arch); images must be built for it. Default: any."),
     ] = None
     allocation: Annotated[Allocation, Field(description="How pods ask for devices.")]
     counts: Annotated[Counts | None, Field(description="Legal numbers of devices. Default: any.")] = None

@@ -67,9 +67,15 @@ class EnvSource(Model):
         )
     }
 
-    config_map_key_ref: Annotated[KeyRef | None, Field(description="A key of a ConfigMap.")] = None
-    secret_key_ref: Annotated[KeyRef | None, Field(description="A key of a Secret.")] = None
-    field_ref: Annotated[FieldRef | None, Field(description="A field of the pod.")] = None
+    config_map_key_ref: Annotated[
+        KeyRef | None, Field(description="A key of a ConfigMap. One of the three sources is set.")
+    ] = None
+    secret_key_ref: Annotated[
+        KeyRef | None, Field(description="A key of a Secret. One of the three sources is set.")
+    ] = None
+    field_ref: Annotated[FieldRef | None, Field(description="A field of the pod. One of the three sources is set.")] = (
+        None
+    )
 
 
 class EnvVar(Model):
@@ -97,9 +103,10 @@ class EnvVar(Model):
         ),
     ]
     value: Annotated[
-        str | None, Field(max_length=4096, description="The value. $(NAME) refers to a variable defined before.")
+        str | None,
+        Field(max_length=4096, description="The value. $(NAME) refers to a variable defined before. Default: empty."),
     ] = None
-    value_from: Annotated[EnvSource | None, Field(description="A source for the value instead.")] = None
+    value_from: Annotated[EnvSource | None, Field(description="A source for the value instead. Default: none.")] = None
 
 
 class ResourceRequirements(Model):

@@ -10,11 +10,13 @@ from tandem.api.reference import COMMAND, MARK, api_page, reasons_page
 
 REPOSITORY = Path(__file__).parents[3]
 CHART = Path("charts/tandem")
+EXAMPLES = Path("docs/examples")
 
 
 def generated_files() -> dict[Path, str]:
     """Text of every generated file, by its path in the repository."""
-    files = {Path("docs/reasons.md"): reasons_page(), Path("docs/api.md"): api_page()}
+    examples = {file.name: file.read_text(encoding="utf-8") for file in (REPOSITORY / EXAMPLES).glob("*.yaml")}
+    files = {Path("docs/reasons.md"): reasons_page(), Path("docs/api.md"): api_page(examples)}
     for definition in all_crds():
         names = definition["spec"]["names"]
         name = f"{definition['spec']['group']}_{names['plural']}.yaml"

@@ -177,7 +177,7 @@ class InferenceServiceStatus(Model):
     conditions: Conditions = []
     replicas: Annotated[int, Field(ge=0, description="Replicas that exist, for /scale.")] = 0
     ready_replicas: Annotated[int, Field(ge=0, description="Replicas that answer.")] = 0
-    summary: Annotated[str, Field(max_length=32, description="ready/wanted, for people.")] = ""
+    summary: Annotated[str, Field(max_length=32, description="Ready and wanted, e.g. 3/4, for people.")] = ""
     unplaced_replicas: Annotated[int | None, Field(ge=0, description="Replicas that found no free devices.")] = None
     selector: Annotated[str, Field(max_length=256, description="Label selector of the replicas, for /scale.")] = ""
     url: Annotated[str | None, Field(max_length=512, description="Where the service answers inside the cluster.")] = (

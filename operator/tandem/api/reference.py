@@ -1,9 +1,10 @@
 """The pages of docs/ that are made from code: the reference of all fields, and the list of reasons."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tandem.api.constants import API_VERSION
 from tandem.api.crd import KINDS, Kind, crd
+from tandem.api.groups import grouped
 from tandem.api.reasons import Reason
 from tandem.api.schema import VALIDATIONS, Schema
 
@@ -30,39 +31,78 @@ def reasons_page() -> str:
     )
 
 
-def api_page() -> str:
-    """docs/api.md: every field of every kind with its type, bounds and meaning."""
+def api_page(examples: Mapping[str, str]) -> str:
+    """docs/api.md: every field of every kind with its type, bounds and meaning. `examples`: file name -> manifest."""
     head = [
         f"<!-- {MARK} -->",
         "# API reference",
         "",
         f"All kinds of `{API_VERSION}`. `kubectl explain` shows the same on a cluster. Fields marked * are required. Only",
         "`replicas` of an InferenceService gets its default from the API server; every other default is the operator's own,",
-        "is not written into the object, and may be left out of Git.",
+        "is not written into the object, and may be left out of Git. The examples are files in [examples](examples/).",
         "",
     ]
-    return "\n".join([*head, *(line for kind in KINDS for line in _kind_section(kind))])
+    index = [line for kind in KINDS for line in _index(kind)]
+    return "\n".join([*head, *index, "", *(line for kind in KINDS for line in _kind_section(kind, examples))])
 
 
-def _kind_section(kind: Kind) -> Iterator[str]:
-    definition = crd(kind)
-    root = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+def _index(kind: Kind) -> Iterator[str]:
+    """Links to the parts of a kind's section."""
+    yield f"- [{kind.name}](#{_anchor(kind.name)})"
+    for title in _titles(kind):
+        yield f"  - [{title}](#{_anchor(f'{kind.name}: {title}')})"
+
+
+def _titles(kind: Kind) -> list[str]:
+    properties = _root(kind)["properties"]
+    parts = [group.title for group in grouped(kind.name, properties["spec"]["properties"])]
+    return [*parts, *(["Status"] if "status" in properties else []), "What is refused"]
+
+
+def _anchor(title: str) -> str:
+    """The anchor that a page of Markdown gives a heading."""
+    return "".join(letter for letter in title.lower().replace(" ", "-") if letter.isalnum() or letter == "-")
+
+
+def _root(kind: Kind) -> Schema:
+    root: Schema = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return root
+
+
+def _kind_section(kind: Kind, examples: Mapping[str, str]) -> Iterator[str]:
+    root = _root(kind)
+    spec = root["properties"]["spec"]
     yield f"## {kind.name}"
     yield ""
     yield root["description"]
-    yield f"Scope: {definition['spec']['scope'].lower()}. Short name: `{'`, `'.join(kind.short_names)}`."
+    scope = "namespaced" if kind.namespaced else "cluster"
+    yield f"Scope: {scope}. Short name: `{'`, `'.join(kind.short_names)}`."
     yield ""
-    for part in ("spec", "status"):
-        if part in root["properties"]:
-            yield "| field | type | meaning |"
-            yield "|---|---|---|"
-            yield from _rows(root["properties"][part], part)
-            yield ""
-    yield "Refused at once, with this message:"
+    for group in grouped(kind.name, spec["properties"]):
+        yield f"### {kind.name}: {group.title}"
+        yield ""
+        if group.example:
+            yield from ("```yaml", examples[group.example].rstrip("\n"), "```", "")
+        fields = {name: spec["properties"][name] for name in group.fields}
+        yield from _table({**spec, "properties": fields}, "spec")
+    if "status" in root["properties"]:
+        yield f"### {kind.name}: Status"
+        yield ""
+        yield from _table(root["properties"]["status"], "status")
+    yield f"### {kind.name}: What is refused"
+    yield ""
+    yield "At once, with this message:"
     yield ""
     for path, message in _messages(root, ""):
         if not path.startswith("status."):
             yield f"- `{path or 'metadata.name'}`: {message}"
+    yield ""
+
+
+def _table(node: Schema, path: str) -> Iterator[str]:
+    yield "| field | type | meaning |"
+    yield "|---|---|---|"
+    yield from _rows(node, path)
     yield ""
 
 

@@ -196,7 +196,7 @@ class PodCounts(Model):
 
     wanted: Annotated[int, Field(ge=0, description="Size of the gang.")]
     ready: Annotated[int, Field(ge=0, description="Pods that run, or ended well.")]
-    summary: Annotated[str, Field(max_length=32, description="ready/wanted, for people.")]
+    summary: Annotated[str, Field(max_length=32, description="Ready and wanted, e.g. 3/4, for people.")]
     succeeded: Annotated[
         ShortText | None, Field(description="Ranks that ended with exit code 0, as ranges such as 0-2,5.")
     ] = None

@@ -77,7 +77,7 @@ class MainContainer(Model):
         list[EnvVar] | None,
         Field(
             max_length=128,
-            description="Environment of the main container, merged by name: profile, then spec, then variant.",
+            description="Environment of the main container, merged by name: profile, then spec, then variant. Default: none.",
             json_schema_extra=list_map("name"),
         ),
     ] = None
@@ -101,12 +101,17 @@ class AcceleratorChoice(Model):
     """Which AcceleratorProfile is asked for: by name, or by labels."""
 
     accelerator: Annotated[
-        ObjectName | None, Field(description="Name of an AcceleratorProfile; see `kubectl get accel`.")
+        ObjectName | None,
+        Field(
+            description="Name of an AcceleratorProfile; see `kubectl get accel`. No default: this or acceleratorSelector is set,"
+            " here or in every variant."
+        ),
     ] = None
     accelerator_selector: Annotated[
         LabelSelector | None,
         Field(
-            description="Labels of AcceleratorProfiles; of several that match, the first by name that fits is taken."
+            description="Labels of AcceleratorProfiles; of several that match, the first by name that fits is taken. No default:"
+            " this or accelerator is set, here or in every variant."
         ),
     ] = None
 

@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 STUCK_SECONDS = 120.0
 """A key that is due and gets no worker for so long means that the process has to be restarted."""
+LOOKERS = 4
+"""Workers for what is urgent alone: all others may be waiting for an API server that is slow to make pods."""
 DRAIN_SECONDS = 3.0
 """How long passes that have begun may take to end when the operator stops."""
 FEED_SECONDS = 5.0
@@ -151,7 +153,8 @@ class Operator:
             self._be_elected(),
             self._take_over(),
             resync.run(self.client, self.feeds.objects, self.settings.resync_seconds),
-            *(self._work() for _ in range(self.settings.workers)),
+            *(self._work(urgent=True) for _ in range(LOOKERS)),
+            *(self._work(urgent=False) for _ in range(self.settings.workers)),
         ]
 
     async def _be_elected(self) -> None:
@@ -179,9 +182,9 @@ class Operator:
         )
         await self.placer.run()
 
-    async def _work(self) -> None:
+    async def _work(self, *, urgent: bool) -> None:
         await self._leading.wait()
-        await self.reconciler.work()
+        await self.reconciler.work(urgent=urgent)
 
     async def _catch_up(self) -> int:
         """Read what the watches may not have brought; returns how many objects of ours differed.

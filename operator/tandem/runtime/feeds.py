@@ -17,9 +17,11 @@ from tandem.domain.plan import Resource
 from tandem.runtime.objects import PROFILE, WORKLOADS, ObjectStore
 from tandem.runtime.observer import Stores
 from tandem.runtime.placer import Placer
-from tandem.runtime.workqueue import WorkQueue
+from tandem.runtime.workqueue import Lane, WorkQueue
 
 Reader = Callable[[dict[str, Any]], Any]
+PROGRESS_SECONDS = 0.2
+"""A gang's pods appear, are bound and start one by one: how far they got is looked at once for several."""
 OURS = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
 
 
@@ -112,9 +114,11 @@ class Feeds:
     # Wake-ups
 
     def wake(self, key: Key) -> None:
-        """Have a workload reconciled."""
+        """Have a workload reconciled; what was never looked at, or not since its spec was edited, before others."""
         if self.started:
-            self.queue.add(key)
+            stored = self.objects.get(key)
+            seen = stored is None or stored.status.get("observedGeneration") == stored.generation
+            self.queue.add(key, Lane.WORK if seen else Lane.URGENT)
 
     def wake_all(self) -> None:
         """Have every workload reconciled: something that any of them may depend on has changed."""
@@ -140,9 +144,13 @@ class Feeds:
             self.pods.relist()
 
     def _pod_changed(self, old: OwnPod | ForeignPod | None, new: OwnPod | ForeignPod | None) -> None:
+        progress = _runs_on(old) and _runs_on(new) and new is not None
         for pod in (old, new):
-            if isinstance(pod, OwnPod) and pod.owner is not None:
-                self.wake(pod.owner)
+            if self.started and isinstance(pod, OwnPod) and pod.owner is not None:
+                if progress:
+                    self.queue.add_after(pod.owner, PROGRESS_SECONDS)
+                else:
+                    self.queue.add(pod.owner, Lane.URGENT)
         if _holds(old) and not _holds(new):
             self._capacity_changed()
 
@@ -169,6 +177,13 @@ class Feeds:
     def _capacity_changed(self) -> None:
         if self.placer is not None:
             self.placer.capacity_changed()
+
+
+def _runs_on(pod: OwnPod | ForeignPod | None) -> bool:
+    """Whether there is no end of this pod to react to."""
+    return pod is None or (
+        isinstance(pod, OwnPod) and not pod.terminal and pod.exit_code is None and pod.deleting_since is None
+    )
 
 
 def _holds(pod: OwnPod | ForeignPod | None) -> bool:

@@ -14,8 +14,10 @@ from tandem.cluster.applier import Applier, Target
 from tandem.cluster.client import ApiError
 from tandem.cluster.events import EventRecorder
 from tandem.cluster.metrics import Metrics
+from tandem.domain import clock
 from tandem.domain.invalid import plan_invalid
 from tandem.domain.observed import Key
+from tandem.domain.placement.place import may_fit
 from tandem.domain.placement.request import Decision
 from tandem.domain.plan import Plan, Problem, ProblemKind
 from tandem.domain.serving.plan import plan_service
@@ -34,7 +36,8 @@ STATUS_DELAY = 0.5
 
 
 COUNTS_FACTOR = 10
-"""How many times longer a status waits that only tells how far a gang has started: its pods start one by one."""
+"""How many times longer, at least, a status waits that only tells how far a gang has started: its pods start one by one. It
+waits as long as the attempt is old already, so that a slow start takes a few writes more and not many."""
 
 
 class RetryError(Exception):
@@ -74,10 +77,10 @@ class Reconciler:
         self._status_delay = status_delay
         self._background: set[asyncio.Task[None]] = set()
 
-    async def work(self) -> None:
-        """A worker: reconcile keys for ever."""
+    async def work(self, *, urgent: bool = False) -> None:
+        """A worker: reconcile keys for ever; `urgent` ones only, so that these need not wait for a worker that waits."""
         while True:
-            key, lane, _ = await self._queue.get()
+            key, lane, _ = await self._queue.get(urgent=urgent)
             try:
                 await self._guarded(key, lane)
             finally:
@@ -119,14 +122,21 @@ class Reconciler:
         if stored is None or stored.deleting:
             self._gone(key, stored)
             return
-        plan = await self.decide(stored)
+        plan = self._plan(stored)
+        if lane is Lane.URGENT and self._queue.backlog() and _makes(plan):
+            # Nothing is wrong with it, so it does not overtake those whose pods are to be made before its own.
+            self._queue.add(key, Lane.WORK)
+            return
+        plan = await self._answered(stored, plan)
         problems = await self._apply(stored, plan, lane)
         if problems:
             await self._after_problems(key, stored, problems)
 
     async def decide(self, stored: StoredObject) -> Plan:
         """The plan, with the placer's answer in it where one is needed."""
-        plan = self._plan(stored)
+        return await self._answered(stored, self._plan(stored))
+
+    async def _answered(self, stored: StoredObject, plan: Plan) -> Plan:
         if plan.ask is None:
             self._placer.withdraw(stored.uid)
             if plan.release:
@@ -161,9 +171,11 @@ class Reconciler:
     async def _apply(self, stored: StoredObject, plan: Plan, lane: Lane) -> tuple[Problem, ...]:
         """Carry the plan out; a status that changed alone waits in the slow lane, where later ones overtake it."""
         changed = plan.status is not None and _in_order(plan.status) != _in_order(stored.status)
-        later = changed and not plan.intent and not plan.acts and lane is Lane.WORK and bool(stored.status)
+        later = changed and not plan.intent and not plan.acts and lane is not Lane.STATUS and bool(stored.status)
         if later:
-            pause = self._status_delay * (COUNTS_FACTOR if same_stage(stored.status, plan.status or {}) else 1)
+            pause = self._status_delay
+            if same_stage(stored.status, plan.status or {}):
+                pause = max(pause * COUNTS_FACTOR, self._age(stored.status))
             self._queue.add_after(stored.key, pause, Lane.STATUS)
         if changed and not later:
             self._log(stored, plan)
@@ -180,6 +192,11 @@ class Reconciler:
         if plan.requeue_after is not None:
             self._queue.add_after(stored.key, max(plan.requeue_after, 0.05))
         return ()
+
+    def _age(self, status: Mapping[str, Any]) -> float:
+        """Seconds since the active attempt began; 0 without one."""
+        began = (status.get("active") or {}).get("startTime")
+        return (self._now() - clock.parse(began)).total_seconds() if began else 0.0
 
     async def _after_problems(self, key: Key, stored: StoredObject, problems: tuple[Problem, ...]) -> None:
         """Let the planner answer refused writes; what may succeed later is tried again."""
@@ -236,6 +253,11 @@ class Reconciler:
             generation=stored.generation,
             resource_version=stored.resource_version,
         )
+
+
+def _makes(plan: Plan) -> bool:
+    """Whether children would be made, if the devices are there."""
+    return bool(plan.create) or (plan.ask is not None and may_fit(plan.ask))
 
 
 def same_stage(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

@@ -1,6 +1,8 @@
 """The keyed work queue: each key stands in it once, and never has two workers.
 
-Two lanes: what makes or ends pods goes first, later statuses wait behind it, but never longer than `patience`.
+Three lanes. Urgent is what is quickly decided and dearly waited for: an object never looked at may be wrong, and its owner
+waits to hear so; a pod that ended may mean a new attempt. Then what makes pods, and behind it later statuses, but those never
+wait longer than `patience`.
 """
 
 import asyncio
@@ -15,8 +17,9 @@ from tandem.domain.observed import Key
 class Lane(IntEnum):
     """Priority of an entry."""
 
-    WORK = 0
-    STATUS = 1
+    URGENT = 0
+    WORK = 1
+    STATUS = 2
 
 
 @dataclass(slots=True)
@@ -40,7 +43,7 @@ class WorkQueue:
         self._first_retry = first_retry
         self._last_retry = last_retry
         self._patience = patience
-        self._lanes: dict[Lane, dict[Key, _Entry]] = {Lane.WORK: {}, Lane.STATUS: {}}
+        self._lanes: dict[Lane, dict[Key, _Entry]] = {lane: {} for lane in Lane}
         self._running: set[Key] = set()
         self._again: dict[Key, Lane] = {}
         self._timers: dict[tuple[Key, Lane], tuple[float, asyncio.TimerHandle]] = {}
@@ -61,13 +64,11 @@ class WorkQueue:
             # What has changed meanwhile is no reason to bother a server that said when it wants to be asked again.
             self.add_after(key, asked, lane)
             return
-        if key in self._lanes[Lane.WORK]:
-            return
-        waiting = self._lanes[Lane.STATUS]
-        if key in waiting:
-            if lane is Lane.STATUS:
+        standing = next((one for one in Lane if key in self._lanes[one]), None)
+        if standing is not None:
+            if standing <= lane:
                 return
-            del waiting[key]
+            del self._lanes[standing][key]
         self._lanes[lane][key] = _Entry(lane, self._clock())
         self._ready.set()
 
@@ -112,10 +113,13 @@ class WorkQueue:
             if known is not None:
                 known[1].cancel()
 
-    async def get(self) -> tuple[Key, Lane, float]:
-        """The next key, its lane and the seconds it waited; none once the queue is closed. The caller must call `done`."""
+    async def get(self, *, urgent: bool = False) -> tuple[Key, Lane, float]:
+        """The next key, its lane and the seconds it waited; none once the queue is closed. The caller must call `done`.
+
+        `urgent` takes from the urgent lane alone.
+        """
         while True:
-            entry = None if self._closed else self._pop()
+            entry = None if self._closed else self._pop(urgent)
             if entry is not None:
                 return entry
             self._ready.clear()
@@ -137,6 +141,10 @@ class WorkQueue:
             self._idle.clear()
             await self._idle.wait()
 
+    def backlog(self) -> int:
+        """Keys that wait for their turn to make pods, or to be looked at before."""
+        return len(self._lanes[Lane.WORK]) + len(self._lanes[Lane.URGENT])
+
     def depth(self) -> int:
         """Keys that wait for a worker."""
         return sum(len(lane) for lane in self._lanes.values())
@@ -146,16 +154,21 @@ class WorkQueue:
         firsts = [next(iter(lane.values())).since for lane in self._lanes.values() if lane]
         return self._clock() - min(firsts) if firsts else 0.0
 
-    def _pop(self) -> tuple[Key, Lane, float] | None:
-        work, statuses = self._lanes[Lane.WORK], self._lanes[Lane.STATUS]
-        impatient = bool(statuses) and self._clock() - next(iter(statuses.values())).since > self._patience
-        lane = statuses if statuses and (impatient or not work) else work
+    def _pop(self, urgent: bool) -> tuple[Key, Lane, float] | None:
+        lane = self._lanes[Lane.URGENT] if urgent else self._next_lane()
         if not lane:
             return None
         key = next(iter(lane))
         entry = lane.pop(key)
         self._running.add(key)
         return key, entry.lane, self._clock() - entry.since
+
+    def _next_lane(self) -> dict[Key, _Entry]:
+        urgent, work, statuses = (self._lanes[lane] for lane in Lane)
+        if urgent:
+            return urgent
+        impatient = bool(statuses) and self._clock() - next(iter(statuses.values())).since > self._patience
+        return statuses if statuses and (impatient or not work) else work
 
     def _fire(self, slot: tuple[Key, Lane]) -> None:
         self._timers.pop(slot, None)

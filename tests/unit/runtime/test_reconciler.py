@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -250,7 +251,8 @@ async def test_the_wish_stands_whatever_write_it_answers_and_whatever_changes(se
     hello = setting.run()
     path = "POST pods"
     setting.api.fail(path, ApiError(429, "TooManyRequests", "later", retry_after=30))
-    await setting.passes(lambda: path in setting.api.asked and not setting.queue.depth())
+    retries = setting.metrics.reconciles.labels("TrainingRun", "retry")
+    await setting.passes(lambda: retries._value.get() == 1)
     setting.queue.add(hello)
     setting.queue.add(hello, Lane.STATUS)
     assert setting.queue.depth() == 0
@@ -284,3 +286,55 @@ async def test_a_decision_is_one_line_of_log_with_its_inputs(setting: Setting) -
     assert line["generation"] == 1
     assert "hunter2" not in str(logs)
     assert GPU not in line["rejected"]
+
+
+async def test_one_that_is_wrong_hears_so_before_pods_are_made_for_those_that_came_earlier(setting: Setting) -> None:
+    for name in ("first", "second"):
+        setting.run(name)
+    wrong = setting.run("wrong", accelerator="no-such-thing")
+    await setting.passes(lambda: setting.reason("second") == "Starting")
+    statuses = [what for what in setting.api.writes() if what.endswith("/status")]
+    assert statuses[0] == f"PATCH trainingruns/{wrong.name}/status"
+    assert statuses[1:3] == ["PATCH trainingruns/first/status", "PATCH trainingruns/second/status"]
+
+
+async def test_an_edit_is_looked_at_before_what_waits_and_an_end_of_a_pod_as_well(setting: Setting) -> None:
+    hello = setting.run()
+    await setting.reconciler.reconcile(hello, Lane.WORK)
+    await asyncio.wait_for(setting.queue.get(), 3)
+    setting.queue.done(hello)
+    setting.queue.add(key("other"))
+    pod = setting.stores.pods.get("team", "hello-a1-0")
+    assert pod is not None
+    setting.feeds._pod_changed(pod, replace(pod, phase="Failed"))
+    assert (await setting.queue.get())[:2] == (hello, Lane.URGENT)
+    setting.queue.done(hello)
+    setting.feeds.objects.put(
+        "TrainingRun", raw("TrainingRun", "hello", 10**6, run_spec(devicesPerPod=2), generation=2)
+    )
+    assert (await setting.queue.get())[:2] == (hello, Lane.URGENT)
+
+
+async def test_pods_that_only_get_on_are_looked_at_together(setting: Setting) -> None:
+    hello = setting.run(pods=4)
+    await setting.reconciler.reconcile(hello, Lane.WORK)
+    await setting.queue.get()
+    setting.queue.done(hello)
+    for rank in range(4):
+        name = f"hello-a1-{rank}"
+        pod = setting.stores.pods.get("team", name)
+        assert pod is not None
+        setting.feeds._pod_changed(pod, replace(pod, node="node-a", scheduled=True))
+    assert setting.queue.depth() == 0
+    assert (await asyncio.wait_for(setting.queue.get(), 3))[:2] == (hello, Lane.WORK)
+    setting.queue.done(hello)
+    assert setting.queue.depth() == 0
+
+
+async def test_a_count_of_pods_waits_the_longer_the_older_the_attempt_is(setting: Setting) -> None:
+    hello = setting.run(pods=2)
+    await setting.reconciler.reconcile(hello, Lane.WORK)
+    status = setting.status()
+    assert setting.reconciler._age(status) == 0
+    status["active"]["startTime"] = "2026-11-23T09:59:00Z"
+    assert setting.reconciler._age(status) == 60

@@ -225,3 +225,25 @@ async def test_a_closed_queue_gives_out_nothing_and_waits_for_what_it_gave() -> 
     assert not taking.done()
     assert queue.depth() == 2
     taking.cancel()
+
+
+async def test_what_is_urgent_goes_first_and_has_workers_of_its_own() -> None:
+    queue = WorkQueue()
+    queue.add(A)
+    queue.add(B, Lane.STATUS)
+    queue.add(C, Lane.URGENT)
+    assert queue.backlog() == 2
+    assert (await queue.get(urgent=True))[:2] == (C, Lane.URGENT)
+    looker = asyncio.create_task(queue.get(urgent=True))
+    assert [await next_key(queue), await next_key(queue)] == ["a", "b"]
+    assert not looker.done()
+    queue.add(key("d"), Lane.URGENT)
+    assert (await asyncio.wait_for(looker, 3))[0] == key("d")
+
+
+async def test_an_entry_moves_to_a_more_urgent_lane_and_never_back() -> None:
+    queue = WorkQueue()
+    for lane in (Lane.STATUS, Lane.WORK, Lane.URGENT, Lane.STATUS):
+        queue.add(A, lane)
+    assert queue.depth() == 1
+    assert (await queue.get())[:2] == (A, Lane.URGENT)

@@ -70,6 +70,11 @@ def place(queue: Sequence[Ask], state: Snapshot, reservations: Sequence[Reservat
     return decisions
 
 
+def may_fit(ask: Ask) -> bool:
+    """Whether nothing but devices decides about the ask."""
+    return any(_allowed(ask, candidate, []) for candidate in ask.candidates)
+
+
 def _together(reservations: Iterable[Reservation]) -> Iterable[tuple[Option, int]]:
     """Reservations in their order, those of one shape in a row added up: after the first has been taken, the node that it
     left partly filled is the fullest, so the next goes on there, as the sum does."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tandem.api.reasons import Reason
 from tandem.domain.observed import ForeignPod, NodeRecord
 from tandem.domain.placement.fit import Snapshot, room, snapshot
-from tandem.domain.placement.place import Reservation, place
+from tandem.domain.placement.place import Reservation, may_fit, place
 from tandem.domain.placement.request import Ask, Candidate, Decision, Grant, Option
 from tests.unit.domain.builders import (
     GPUS,
@@ -348,3 +348,22 @@ def test_reservations_of_one_shape_are_taken_together_as_they_would_be_one_after
                 chosen = min(free, key=lambda name: (free[name], name))
                 used[chosen, wanted.resource] = used.get((chosen, wanted.resource), 0) + wanted.devices
     assert together == place(queue, replace(state, used=used), ())
+
+
+@given(NODES, queues())
+def test_an_ask_that_cannot_fit_is_refused_for_other_reasons_than_devices(
+    nodes: list[NodeRecord], queue: list[Ask]
+) -> None:
+    lost = [replace(item, options=()) for item in queue[0].candidates]
+    queue[0] = replace(queue[0], candidates=tuple(lost))
+    for asked in queue:
+        decision = one(replace(asked, replicas=None), snapshot(nodes, []))
+        by_devices = Reason.DOES_NOT_FIT_NOW in {item.reason for item in decision.rejected}
+        assert may_fit(asked) == bool(decision.grants or by_devices)
+
+
+def test_a_legal_count_may_fit_and_an_illegal_one_may_not() -> None:
+    counted = profile(counts={"perPod": [1, 8]})
+    assert may_fit(ask(candidate("main", option(counted, devices=8))))
+    assert not may_fit(ask(candidate("main", option(counted, devices=3))))
+    assert not may_fit(ask(candidate("main", option(counted, devices=8), held_off="not before noon")))

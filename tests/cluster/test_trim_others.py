@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tandem.cluster import trim
-from tandem.domain.observed import ChildRecord, ClaimRecord, DeploymentRecord, Key, NodeRecord, Taint
+from tandem.domain.observed import ChildRecord, ClaimRecord, DeploymentRecord, Key, NamespaceRecord, NodeRecord, Taint
 from tests.cluster.objects import controller
 
 CHAT = Key("InferenceService", "default", "chat")
@@ -190,7 +190,17 @@ def test_a_claim_is_its_metadata() -> None:
     assert trim.claim(raw) == ClaimRecord("default", "models", 5)
 
 
-@pytest.mark.parametrize("read", [trim.node, trim.deployment, trim.child, trim.claim])
+@pytest.mark.parametrize(
+    ("labels", "level"),
+    [(None, ""), ({}, ""), ({"pod-security.kubernetes.io/enforce": "restricted"}, "restricted")],
+    ids=str,
+)
+def test_of_a_namespace_the_pod_security_level_is_kept(labels: dict[str, str] | None, level: str) -> None:
+    raw = {"metadata": {"name": "team", "resourceVersion": "5", "labels": labels}}
+    assert trim.namespace(raw) == NamespaceRecord("team", level, 5)
+
+
+@pytest.mark.parametrize("read", [trim.node, trim.deployment, trim.child, trim.claim, trim.namespace])
 @pytest.mark.parametrize(
     "raw", [None, {}, {"metadata": 7}, {"metadata": {"labels": {"app.kubernetes.io/managed-by": "tandem"}}}]
 )

@@ -37,6 +37,9 @@ UNSEEN = -1
 """status.observedGeneration of an object that the operator has not looked at: the API server shows it where there is no
 status. Without it kstatus would call an object that nobody takes care of Current."""
 
+LABEL_POD_SECURITY = "pod-security.kubernetes.io/enforce"
+"""Of namespaces: the Pod Security level below which pods are refused."""
+
 MAIN_CONTAINER = "main"
 """The container that image, command, args, env, resources and devices go to."""
 

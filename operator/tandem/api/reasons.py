@@ -68,6 +68,10 @@ class Reason(StrEnum):
         "ClaimMissing",
         "A PersistentVolumeClaim that the spec names does not exist. Create it; work starts by itself.",
     )
+    POD_SECURITY_WOULD_REJECT = (
+        "PodSecurityWouldReject",
+        "The namespace's Pod Security level refuses such pods. Change the spec as the message says, or the namespace's label.",
+    )
     NAME_CONFLICT = (
         "NameConflict",
         "An object with a name that is needed exists and belongs to somebody else. Rename or remove it.",

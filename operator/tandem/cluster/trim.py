@@ -20,6 +20,7 @@ from tandem.api.constants import (
     LABEL_ATTEMPT,
     LABEL_INPUTS_HASH,
     LABEL_MANAGED_BY,
+    LABEL_POD_SECURITY,
     LABEL_RANK,
     LABEL_RUN,
     LABEL_SERVICE,
@@ -34,6 +35,7 @@ from tandem.domain.observed import (
     DeploymentRecord,
     ForeignPod,
     Key,
+    NamespaceRecord,
     NodeRecord,
     OwnPod,
     Taint,
@@ -198,6 +200,14 @@ def claim(raw: Raw) -> ClaimRecord | None:
     """A claim; its metadata is enough."""
     metadata = raw["metadata"]
     return ClaimRecord(_shared(metadata["namespace"]), metadata["name"], int(metadata["resourceVersion"]))
+
+
+@_tolerant("Namespace")
+def namespace(raw: Raw) -> NamespaceRecord | None:
+    """A namespace; its metadata is enough."""
+    metadata = raw["metadata"]
+    level = (metadata.get("labels") or {}).get(LABEL_POD_SECURITY) or ""
+    return NamespaceRecord(metadata["name"], _shared(level), int(metadata["resourceVersion"]))
 
 
 def _pod_owner(metadata: Raw, labels: Raw) -> tuple[str | None, Key | None]:

@@ -165,6 +165,16 @@ class ClaimRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class NamespaceRecord:
+    """A namespace."""
+
+    name: str
+    pod_security: str = ""
+    """The Pod Security level that it enforces; empty where it says nothing."""
+    resource_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Children:
     """All that an object of ours owns, from the stores."""
 

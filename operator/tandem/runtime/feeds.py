@@ -12,7 +12,16 @@ from tandem.cluster.client import Client, core_path, group_path
 from tandem.cluster.informer import Informer
 from tandem.cluster.lines import PodSkip
 from tandem.cluster.store import Store
-from tandem.domain.observed import ChildRecord, ClaimRecord, DeploymentRecord, ForeignPod, Key, NodeRecord, OwnPod
+from tandem.domain.observed import (
+    ChildRecord,
+    ClaimRecord,
+    DeploymentRecord,
+    ForeignPod,
+    Key,
+    NamespaceRecord,
+    NodeRecord,
+    OwnPod,
+)
 from tandem.domain.plan import Resource
 from tandem.runtime.objects import PROFILE, WORKLOADS, ObjectStore
 from tandem.runtime.observer import Stores
@@ -39,6 +48,7 @@ class Feeds:
             services=Store[ChildRecord](),
             budgets=Store[ChildRecord](),
             claims=Store[ClaimRecord](),
+            namespaces=Store[NamespaceRecord](),
         )
         self.placer: Placer | None = None
         self._skip = PodSkip()
@@ -66,6 +76,14 @@ class Feeds:
             informer("services", core_path("services"), stores.services, trim.child, child, query=OURS),
             informer("budgets", budgets, stores.budgets, trim.child, child, query=OURS),
             informer("claims", claims, stores.claims, trim.claim, self._claim_changed, metadata_only=True),
+            informer(
+                "namespaces",
+                core_path("namespaces"),
+                stores.namespaces,
+                trim.namespace,
+                self._namespace_changed,
+                metadata_only=True,
+            ),
         )
 
     # Replies to own writes (the applier's Mirror)
@@ -169,7 +187,14 @@ class Feeds:
     def _claim_changed(self, old: ClaimRecord | None, new: ClaimRecord | None) -> None:
         if old is not None and new is not None:
             return
-        namespace = (old or new).namespace  # type: ignore[union-attr]
+        self._wake_namespace((old or new).namespace)  # type: ignore[union-attr]
+
+    def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
+        # A namespace that goes takes its objects along: nobody has to be told.
+        if new is not None and (old is None or old.pod_security != new.pod_security):
+            self._wake_namespace(new.name)
+
+    def _wake_namespace(self, namespace: str) -> None:
         for stored in self.objects:
             if stored.key.namespace == namespace and stored.key.kind in WORKLOADS:
                 self.wake(stored.key)

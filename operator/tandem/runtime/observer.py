@@ -14,6 +14,7 @@ from tandem.domain.observed import (
     DeploymentRecord,
     ForeignPod,
     Key,
+    NamespaceRecord,
     NodeRecord,
     OwnPod,
 )
@@ -34,6 +35,7 @@ class Stores:
     services: Store[ChildRecord]
     budgets: Store[ChildRecord]
     claims: Store[ClaimRecord]
+    namespaces: Store[NamespaceRecord]
 
 
 def own_pods(stores: Stores, key: Key, uid: str) -> Sequence[OwnPod]:
@@ -56,6 +58,7 @@ def run_view(
         claims=stores.claims.in_namespace(stored.key.namespace).keys(),
         profiles=stores.objects.profiles,
         nodes=stores.nodes.in_namespace(""),
+        namespace=_namespace(stores, stored),
     )
 
 
@@ -71,7 +74,14 @@ def service_view(
         children=_children(stores, stored),
         claims=stores.claims.in_namespace(stored.key.namespace).keys(),
         profiles=stores.objects.profiles,
+        namespace=_namespace(stores, stored),
     )
+
+
+def _namespace(stores: Stores, stored: StoredObject) -> NamespaceRecord:
+    """The object's namespace. One that is not seen yet has just been made: a change of its label is news then."""
+    name = stored.key.namespace
+    return stores.namespaces.get("", name) or NamespaceRecord(name)
 
 
 def _children(stores: Stores, stored: StoredObject) -> Children:

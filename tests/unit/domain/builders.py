@@ -10,7 +10,16 @@ from tandem.api.conditions import Condition, ConditionType
 from tandem.api.inference_service import InferenceService
 from tandem.api.training_run import TrainingRun
 from tandem.domain import clock, naming
-from tandem.domain.observed import ChildRecord, Children, DeploymentRecord, ForeignPod, NodeRecord, OwnPod, Taint
+from tandem.domain.observed import (
+    ChildRecord,
+    Children,
+    DeploymentRecord,
+    ForeignPod,
+    NamespaceRecord,
+    NodeRecord,
+    OwnPod,
+    Taint,
+)
 from tandem.domain.placement.fit import Snapshot, snapshot
 from tandem.domain.placement.place import place
 from tandem.domain.placement.request import Candidate, Decision, Option
@@ -170,6 +179,7 @@ def run_view(obj: TrainingRun | None = None, pods: Iterable[OwnPod] = (), **fiel
         children=children,
         claims=frozenset(),
         profiles=PROFILES,
+        namespace=NamespaceRecord("team"),
         nodes={item.name: item for item in nodes},
     )
     return replace(base, **fields)
@@ -277,6 +287,7 @@ def service_view(
         children=children,
         claims=frozenset(),
         profiles=PROFILES,
+        namespace=NamespaceRecord("team"),
     )
     return replace(base, **fields)
 

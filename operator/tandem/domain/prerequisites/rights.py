@@ -47,7 +47,7 @@ _ROLE = (
     (GROUP, "trainingruns/finalizers inferenceservices/finalizers", "update"),
     ("", "pods", "get list watch create delete"),
     ("", "services", "get list watch create update delete"),
-    ("", "nodes persistentvolumeclaims", "list watch"),
+    ("", "nodes namespaces persistentvolumeclaims", "list watch"),
     ("", "events", "create patch"),
     ("apps", "deployments", "get list watch create update patch delete"),
     ("policy", "poddisruptionbudgets", "get list watch create"),

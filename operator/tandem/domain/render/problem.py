@@ -1,6 +1,7 @@
 """Why no pods are made from a spec: what a person has to mend, found before the API server is asked."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pydantic import BaseModel
 
@@ -8,13 +9,41 @@ from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.base import refused_field
 from tandem.api.containers import EnvVar
 from tandem.api.pod_template import spec_of
+from tandem.api.reasons import Reason
+from tandem.domain import headline
+from tandem.domain.headline import Headline
+from tandem.domain.observed import NamespaceRecord
 from tandem.domain.render.check import Body, Own, violation
+from tandem.domain.render.pod_security import objection
 from tandem.domain.variants import Variant
 
 
-def spec_problem(spec: BaseModel, variant: Variant, profile: AcceleratorProfile, pod: Body, own: Own) -> str | None:
-    """What is wrong with `pod`, the final pod spec that `variant` of `spec` becomes on `profile`: the field and the mend."""
-    return refused_field(spec, "spec") or _missing(variant) or _forbidden(variant, profile) or violation(pod, own)
+@dataclass(frozen=True, slots=True)
+class Specimen:
+    """A pod as it would be made of `variant` of `spec` on `profile`. All of an object's pods are alike in what is looked at."""
+
+    spec: BaseModel
+    variant: Variant
+    profile: AcceleratorProfile
+    pod: Body
+    """The final pod spec."""
+    own: Own
+
+    def problem(self, namespace: NamespaceRecord) -> Headline | None:
+        """Why it must not be made: the field and the mend."""
+        wrong = (
+            refused_field(self.spec, "spec")
+            or _missing(self.variant)
+            or _forbidden(self.variant, self.profile)
+            or violation(self.pod, self.own)
+        )
+        if wrong is not None:
+            return headline.blocked(Reason.INVALID_SPEC, wrong)
+        refused = objection(self.pod, namespace.pod_security)
+        if refused is not None:
+            where = f"namespace {namespace.name} enforces Pod Security {namespace.pod_security}"
+            return headline.blocked(Reason.POD_SECURITY_WOULD_REJECT, f"{where}; {refused}")
+        return None
 
 
 def _missing(variant: Variant) -> str | None:

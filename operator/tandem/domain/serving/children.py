@@ -24,7 +24,7 @@ from tandem.domain import naming
 from tandem.domain.plan import Child, Resource
 from tandem.domain.render.meta import metadata
 from tandem.domain.render.pod import ClaimMount, Extras, claims_of, directory, own, pod_spec
-from tandem.domain.render.problem import spec_problem
+from tandem.domain.render.problem import Specimen
 from tandem.domain.variants import Variant, inputs_hash
 
 MODEL_MOUNT = "/models"
@@ -69,12 +69,11 @@ def claims(service: InferenceService, variant: Variant) -> tuple[str, ...]:
     return (*own, *claims_of(variant))
 
 
-def problem(service: InferenceService, variant: Variant, profile: AcceleratorProfile) -> str | None:
-    """Why no replicas are made of this variant on this profile."""
+def specimen(service: InferenceService, variant: Variant, profile: AcceleratorProfile) -> Specimen:
+    """What is looked at before replicas of this variant are made on this profile."""
     extras = _extras(service)
-    return spec_problem(
-        service.spec, variant, profile, _replica(service, variant, profile, extras), own(variant, profile, extras)
-    )
+    pod = _replica(service, variant, profile, extras)
+    return Specimen(service.spec, variant, profile, pod, own(variant, profile, extras))
 
 
 def deployment(service: InferenceService, variant: Variant, profile: AcceleratorProfile, replicas: int) -> Child:

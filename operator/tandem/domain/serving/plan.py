@@ -84,9 +84,9 @@ def _obstacle(view: ServiceView) -> Headline | None:
                 message = f"PersistentVolumeClaim {claim!r} does not exist in {where}: create it"
                 return headline.blocked(Reason.CLAIM_MISSING, message)
         for profile in variant.matching(view.profiles):
-            problem = children.problem(view.service, variant, profile)
+            problem = children.specimen(view.service, variant, profile).problem(view.namespace)
             if problem is not None:
-                return headline.blocked(Reason.INVALID_SPEC, problem)
+                return problem
     return None
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.inference_service import InferenceService
 from tandem.domain import naming
-from tandem.domain.observed import Children, DeploymentRecord
+from tandem.domain.observed import Children, DeploymentRecord, NamespaceRecord
 from tandem.domain.timing import Timing
 from tandem.domain.variants import Variant, serving_variants
 
@@ -25,6 +25,7 @@ class ServiceView:
     """Its pods are only looked at to explain; the Deployments own them."""
     claims: Set[str]
     profiles: Mapping[str, AcceleratorProfile]
+    namespace: NamespaceRecord
 
     @cached_property
     def variants(self) -> tuple[Variant, ...]:

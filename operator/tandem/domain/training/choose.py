@@ -37,8 +37,7 @@ def input_problem(view: RunView) -> Headline | None:
 
 def pods_problem(view: RunView, variant: Variant, profile: AcceleratorProfile) -> Headline | None:
     """Why pods of this variant on this profile must not be made."""
-    problem = pods.problem(view.run, variant, profile)
-    return None if problem is None else headline.blocked(Reason.INVALID_SPEC, problem)
+    return pods.specimen(view.run, variant, profile).problem(view.namespace)
 
 
 def ask(view: RunView) -> Ask:

@@ -17,7 +17,7 @@ from tandem.domain import naming
 from tandem.domain.plan import Child, Resource
 from tandem.domain.render.meta import metadata
 from tandem.domain.render.pod import Body, ClaimMount, Extras, claims_of, own, pod_spec
-from tandem.domain.render.problem import spec_problem
+from tandem.domain.render.problem import Specimen
 from tandem.domain.training.rendezvous import CHECKPOINT_MOUNT, CHECKPOINT_VOLUME, environment
 from tandem.domain.variants import Variant, inputs_hash
 
@@ -46,12 +46,11 @@ def claims(run: TrainingRun, variant: Variant) -> tuple[str, ...]:
     return (*own, *claims_of(variant))
 
 
-def problem(run: TrainingRun, variant: Variant, profile: AcceleratorProfile) -> str | None:
-    """Why no pods are made of this variant on this profile. All ranks and attempts are alike in what is looked at."""
+def specimen(run: TrainingRun, variant: Variant, profile: AcceleratorProfile) -> Specimen:
+    """What is looked at before pods of this variant are made on this profile: the first rank of the first attempt."""
     extras = _extras(run, variant, profile, 1, 0)
-    return spec_problem(
-        run.spec, variant, profile, _spec(run, variant, profile, 1, 0, extras), own(variant, profile, extras)
-    )
+    pod = _spec(run, variant, profile, 1, 0, extras)
+    return Specimen(run.spec, variant, profile, pod, own(variant, profile, extras))
 
 
 def _pod(run: TrainingRun, variant: Variant, profile: AcceleratorProfile, active: ActiveAttempt, rank: int) -> Child:

@@ -8,7 +8,7 @@ from functools import cached_property
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.training_run import ActiveAttempt, TrainingRun
 from tandem.domain import naming
-from tandem.domain.observed import Children, NodeRecord, OwnPod
+from tandem.domain.observed import Children, NamespaceRecord, NodeRecord, OwnPod
 from tandem.domain.timing import Timing
 from tandem.domain.training import ranges
 from tandem.domain.variants import Variant, by_name, training_variants
@@ -26,6 +26,7 @@ class RunView:
     claims: Set[str]
     """Names of the PersistentVolumeClaims in its namespace."""
     profiles: Mapping[str, AcceleratorProfile]
+    namespace: NamespaceRecord
     nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
     jitter: float = 0.0
     """In [0, 1): spreads pauses, so that held-off runs do not return all at once."""

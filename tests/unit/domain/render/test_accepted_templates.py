@@ -10,6 +10,7 @@ from tandem.api.pod_template import TemplateSpec
 from tandem.api.schema import structural_schema
 from tandem.api.training_run import TrainingRunSpec
 from tandem.api.volumes import PROJECTIONS, SOURCES
+from tandem.domain.observed import NamespaceRecord
 from tandem.domain.serving import children
 from tandem.domain.training import pods
 from tandem.domain.variants import serving_variants, training_variants
@@ -18,6 +19,7 @@ from tests.unit.domain.builders import profile, run, service
 
 Body = dict[str, Any]
 ON = profile(perDevice={"shm": "1Gi"}, voidEnv=[{"name": "VISIBLE", "value": "void"}])
+TEAM = NamespaceRecord("team", "baseline")
 CLAIM = {"claim": {"name": "c"}}
 
 
@@ -92,5 +94,5 @@ def test_no_accepted_template_renders_a_pod_that_the_check_refuses(drawn: Body, 
     template = {"spec": as_the_rules_want_it(drawn)}
     trained = run(template=template, checkpoint=CLAIM, devicesPerPod=devices, shmSize="1Gi")
     served = service(template=template, model=CLAIM, devicesPerPod=devices)
-    assert pods.problem(trained, training_variants(trained.spec)[0], ON) is None
-    assert children.problem(served, serving_variants(served.spec)[0], ON) is None
+    assert pods.specimen(trained, training_variants(trained.spec)[0], ON).problem(TEAM) is None
+    assert children.specimen(served, serving_variants(served.spec)[0], ON).problem(TEAM) is None

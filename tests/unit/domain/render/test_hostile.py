@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from tandem.api.conditions import ConditionType
 from tandem.api.pod_template import PodTemplate, TemplateSpec
@@ -65,7 +64,7 @@ def test_its_nearest_legal_neighbour_is_not_refused(name: str, item: Hostile) ->
 
 def test_a_model_that_was_built_without_any_check_is_refused_too() -> None:
     """model_construct skips even pydantic."""
-    unchecked: BaseModel = TemplateSpec.model_construct(host_network=True)
+    unchecked = TemplateSpec.model_construct(host_network=True)
     asked = run().model_copy(
         update={"spec": run().spec.model_copy(update={"template": PodTemplate.model_construct(spec=unchecked)})}
     )

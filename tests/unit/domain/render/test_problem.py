@@ -4,6 +4,10 @@ from typing import Any
 
 import pytest
 
+from tandem.api.inference_service import InferenceService
+from tandem.api.reasons import Reason
+from tandem.api.training_run import TrainingRun
+from tandem.domain.observed import NamespaceRecord
 from tandem.domain.serving import children
 from tandem.domain.training import pods
 from tandem.domain.variants import serving_variants, training_variants
@@ -13,13 +17,26 @@ from tests.unit.domain.render.test_pod_rules import mounting
 PLUGIN = profile(forbidEnv=["VISIBLE"], voidEnv=[{"name": "VISIBLE", "value": "void"}])
 
 
-def problems(**spec: Any) -> list[str | None]:
+TEAM = NamespaceRecord("team")
+
+
+def problem_of(asked: TrainingRun | InferenceService, namespace: NamespaceRecord = TEAM) -> str | None:
+    """What stands in the way of the first variant, with its reason where that is not InvalidSpec."""
+    if isinstance(asked, TrainingRun):
+        specimen = pods.specimen(asked, training_variants(asked.spec)[0], PLUGIN)
+    else:
+        specimen = children.specimen(asked, serving_variants(asked.spec)[0], PLUGIN)
+    found = specimen.problem(namespace)
+    if found is None:
+        return None
+    assert not found.ready
+    assert found.stalled
+    return found.message if found.reason is Reason.INVALID_SPEC else f"{found.reason}: {found.message}"
+
+
+def problems(namespace: NamespaceRecord = TEAM, **spec: Any) -> list[str | None]:
     """Of a run and of a service with this spec."""
-    trained, served = run(**spec), service(**spec)
-    return [
-        pods.problem(trained, training_variants(trained.spec)[0], PLUGIN),
-        children.problem(served, serving_variants(served.spec)[0], PLUGIN),
-    ]
+    return [problem_of(run(**spec), namespace), problem_of(service(**spec), namespace)]
 
 
 @pytest.mark.parametrize(
@@ -77,12 +94,10 @@ def test_a_spec_that_cannot_be_rendered_says_the_field_and_the_mend(spec: dict[s
 
 
 def test_only_one_pod_per_replica_is_built_so_far() -> None:
-    asked = service(podsPerReplica=2)
-    (variant,) = serving_variants(asked.spec)
-    assert children.problem(asked, variant, PLUGIN) == (
+    assert problem_of(service(podsPerReplica=2)) == (
         "spec.podsPerReplica: replicas of several pods are reserved for a later version: set podsPerReplica to 1"
     )
-    assert children.problem(service(podsPerReplica=1), variant, PLUGIN) is None
+    assert problem_of(service(podsPerReplica=1)) is None
 
 
 def test_a_volume_at_the_operators_own_path_is_told() -> None:
@@ -92,5 +107,55 @@ def test_a_volume_at_the_operators_own_path_is_told() -> None:
     there = (
         "template.spec.containers[main].volumeMounts[{}]: volume mine is mounted there too: choose another mountPath"
     )
-    assert pods.problem(trained, training_variants(trained.spec)[0], PLUGIN) == there.format("/checkpoints")
-    assert children.problem(served, serving_variants(served.spec)[0], PLUGIN) == there.format("/models")
+    assert problem_of(trained) == there.format("/checkpoints")
+    assert problem_of(served) == there.format("/models")
+
+
+NON_ROOT = {"runAsNonRoot": True}
+MEND = (
+    ": set runAsNonRoot to true in template.spec.securityContext, and runAsUser to another number than 0 where the image's"
+    " user is root"
+)
+
+
+def template(pod: Any = None, main: Any = None, helper: Any = None) -> dict[str, Any]:
+    """A template with these security settings."""
+    helpers = [{"name": "fetch", "image": "i", "securityContext": helper}] if helper is not None else []
+    containers = [{"name": "main", "securityContext": main or {}}]
+    return {"spec": {"securityContext": pod or {}, "containers": containers, "initContainers": helpers}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "root"),
+    [
+        (template(), "container main may run as root"),
+        (template(pod={"runAsUser": 1000}), "container main may run as root"),
+        (template(pod=NON_ROOT), None),
+        (template(main=NON_ROOT), None),
+        (template(main=NON_ROOT, helper={}), "container fetch may run as root"),
+        (template(pod=NON_ROOT, helper={}), None),
+        (template(pod=NON_ROOT, helper={"runAsNonRoot": False}), "container fetch may run as root"),
+        (template(pod={"runAsNonRoot": False}, main=NON_ROOT), "runAsNonRoot of the pod is false"),
+        (template(pod={**NON_ROOT, "runAsUser": 0}), "runAsUser of the pod is 0"),
+        (template(pod=NON_ROOT, main={"runAsUser": 0}), "runAsUser of container main is 0"),
+        (template(pod={**NON_ROOT, "runAsUser": 1000}), None),
+    ],
+    ids=str,
+)
+def test_a_restricted_namespace_takes_no_container_that_may_run_as_root(
+    settings: dict[str, Any], root: str | None
+) -> None:
+    where = "PodSecurityWouldReject: namespace team enforces Pod Security restricted; "
+    told = None if root is None else f"{where}{root}{MEND}"
+    assert problems(NamespaceRecord("team", "restricted"), template=settings) == [told, told]
+
+
+@pytest.mark.parametrize("level", ["", "privileged", "baseline"])
+def test_other_levels_take_every_pod_of_ours(level: str) -> None:
+    assert problems(NamespaceRecord("team", level), template=template(pod={"runAsUser": 0})) == [None, None]
+
+
+def test_what_is_invalid_is_told_before_what_the_namespace_refuses() -> None:
+    (told, _) = problems(NamespaceRecord("team", "restricted"), template={"spec": {"hostNetwork": True}})
+    assert told is not None
+    assert "hostNetwork is refused" in told

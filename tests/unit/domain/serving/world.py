@@ -12,7 +12,7 @@ from typing import Any
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.constants import LABEL_ACCELERATOR, LABEL_INPUTS_HASH, LABEL_VARIANT
 from tandem.api.inference_service import InferenceService, InferenceServiceStatus
-from tandem.domain.observed import ChildRecord, Children, DeploymentRecord, ForeignPod
+from tandem.domain.observed import ChildRecord, Children, DeploymentRecord, ForeignPod, NamespaceRecord
 from tandem.domain.placement.fit import snapshot
 from tandem.domain.placement.place import Reservation, place
 from tandem.domain.placement.request import Ask, Decision
@@ -81,6 +81,7 @@ class World:
             children=Children(deployments=self.deployments, services=self.services, budgets=self.budgets),
             claims=frozenset(self.claims),
             profiles=self.profiles,
+            namespace=NamespaceRecord("team"),
         )
 
     def plan(self, problems: tuple[Problem, ...] = ()) -> Plan:

@@ -9,7 +9,7 @@ from tandem.api.conditions import ConditionType
 from tandem.api.reasons import Reason
 from tandem.api.training_run import Checkpoint
 from tandem.api.workload import ClaimRef
-from tandem.domain.observed import Children, OwnPod
+from tandem.domain.observed import Children, NamespaceRecord, OwnPod
 from tandem.domain.plan import Plan, Problem, ProblemKind
 from tandem.domain.training.view import RunView
 from tests.unit.domain.builders import (
@@ -190,6 +190,28 @@ def test_a_passing_error_is_tried_again_for_a_while_and_then_given_up() -> None:
     plan = decide_run(half_made(pending(0), seconds=31), [problem(ProblemKind.TRANSIENT)])
     assert plan.reason is Reason.CREATE_REFUSED
     assert message(plan) == "the API server could not make the gang in 30 s: exceeded quota"
+
+
+@pytest.mark.parametrize("made", [(), (pending(0),)], ids=["nothing made", "half made"])
+def test_a_gang_that_the_namespace_refuses_meanwhile_is_ended_uncharged(made: tuple[OwnPod, ...]) -> None:
+    """Nothing more is made of it, and the next attempt waits for the mend."""
+    view = replace(half_made(*made), namespace=NamespaceRecord("team", "restricted"))
+    plan = decide_run(view)
+    assert state(plan) == ("PodSecurityWouldReject", "False", "True", None)
+    assert (plan.intent, plan.create, [gone.name for gone in plan.delete]) == (True, (), [item.name for item in made])
+    ended = after(view, plan)
+    assert (ended.run.status.active, ended.run.status.failures, ended.run.status.hold_offs) == (None, None, None)
+    waiting = decide_run(ended)
+    assert state(waiting) == ("PodSecurityWouldReject", "False", "True", None)
+    assert not waiting.acts
+    healed = replace(ended, namespace=NamespaceRecord("team", "baseline"))
+    assert [item.name for item in decide_run(healed).create] == ["r-tr", "r-a2-0", "r-a2-1"]
+
+
+def test_a_gang_that_runs_is_left_alone_by_a_namespace_that_grows_strict() -> None:
+    """Pod Security looks at pods when they are made, never later."""
+    view = replace(complete(GANG, [pod(0), pod(1)]), namespace=NamespaceRecord("team", "restricted"))
+    assert decide_run(view).reason is Reason.RUNNING
 
 
 def test_a_problem_with_a_whole_gang_ends_nothing() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tandem.api.constants import LABEL_ACCELERATOR, LABEL_ATTEMPT, LABEL_INPUTS_HASH, LABEL_RANK, LABEL_VARIANT
 from tandem.api.training_run import TrainingRun, TrainingRunStatus
-from tandem.domain.observed import ChildRecord, Children, NodeRecord, OwnPod
+from tandem.domain.observed import ChildRecord, Children, NamespaceRecord, NodeRecord, OwnPod
 from tandem.domain.placement.fit import snapshot
 from tandem.domain.placement.place import place
 from tandem.domain.placement.requests_of_pods import effective_devices
@@ -88,6 +88,7 @@ class World:
             children=Children(pods=tuple(self.pods.values()), services=self.services),
             claims=frozenset(),
             profiles=PROFILES,
+            namespace=NamespaceRecord("team"),
             nodes=self.nodes,
         )
 

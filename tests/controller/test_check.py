@@ -37,19 +37,33 @@ def about(found: list[dict[str, Any]], subject: str) -> list[tuple[str, str]]:
     return [(item["level"], item["message"]) for item in found if item["subject"] == subject]
 
 
+def ref(kind: str, name: str) -> dict[str, str]:
+    """roleRef of a binding."""
+    return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
+
+
 @pytest.fixture
 def account(scene: Scene, api: Api) -> Iterator[str]:
     """A ServiceAccount with the chart's role, bound under names of the test's own."""
-    golden = yaml.safe_load_all(GOLDEN.read_text())
-    (rules,) = [
-        one["rules"] for one in golden if one["kind"] == "ClusterRole" and one["metadata"]["name"] == "tandem-operator"
+    rules = {
+        (item["kind"], item["metadata"]["name"]): item["rules"]
+        for item in yaml.safe_load_all(GOLDEN.read_text())
+        if item["kind"] in ("ClusterRole", "Role")
+    }
+    lease = [
+        {**rule, **({"resourceNames": ["operator"]} if "resourceNames" in rule else {})}
+        for rule in rules["Role", "tandem-lease"]
     ]
-    meta = {"metadata": {"name": scene.name}}
-    subject = {"kind": "ServiceAccount", "name": "operator", "namespace": scene.name}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": scene.name}
+    cluster = {"metadata": {"name": scene.name}}
+    own = {"metadata": {"name": "lease"}}
+    subjects = [{"kind": "ServiceAccount", "name": "operator", "namespace": scene.name}]
     api.create(scene.path("serviceaccounts"), {"metadata": {"name": "operator"}})
-    api.create(f"{RBAC}/clusterroles", {**meta, "rules": rules})
-    api.create(f"{RBAC}/clusterrolebindings", {**meta, "roleRef": role, "subjects": [subject]})
+    api.create(f"{RBAC}/clusterroles", {**cluster, "rules": rules["ClusterRole", "tandem-operator"]})
+    api.create(
+        f"{RBAC}/clusterrolebindings", {**cluster, "roleRef": ref("ClusterRole", scene.name), "subjects": subjects}
+    )
+    api.create(scene.path("roles", group=RBAC), {**own, "rules": lease})
+    api.create(scene.path("rolebindings", group=RBAC), {**own, "roleRef": ref("Role", "lease"), "subjects": subjects})
     yield f"{scene.name}/operator"
     api.delete(f"{RBAC}/clusterrolebindings/{scene.name}")
     api.delete(f"{RBAC}/clusterroles/{scene.name}")

@@ -17,7 +17,7 @@ from tandem.cluster.pages import pages
 from tandem.domain.observed import NodeRecord
 from tandem.domain.prerequisites.check import Seen
 from tandem.domain.prerequisites.finding import Unread
-from tandem.domain.prerequisites.rights import NEEDED, Account, Right
+from tandem.domain.prerequisites.rights import Account, Right, needed
 from tandem.runtime.objects import PROFILE, describe
 
 T = TypeVar("T")
@@ -129,9 +129,16 @@ async def _denied(client: Client, account: Account) -> list[Right]:
 
     async def allowed(right: Right) -> bool:
         resource, _, subresource = right.resource.partition("/")
-        wish = {"group": right.group, "resource": resource, "subresource": subresource, "verb": right.verb}
+        wish = {
+            "group": right.group,
+            "resource": resource,
+            "subresource": subresource,
+            "verb": right.verb,
+            "namespace": right.namespace,
+            "name": right.name,
+        }
         body = {"apiVersion": AUTHORIZATION, "kind": kind, "spec": {**subject, "resourceAttributes": wish}}
         told = await client.request("POST", group_path(AUTHORIZATION, f"{kind.lower()}s"), body=body)
         return bool(told["status"]["allowed"])
 
-    return [right for right in NEEDED if not await allowed(right)]
+    return [right for right in needed(account) if not await allowed(right)]

@@ -1,24 +1,34 @@
 """The rights that `tandem check` asks for are those that the chart gives."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from tandem.domain.prerequisites.rights import NEEDED, Right
+from tandem.domain.prerequisites.rights import Account, Right, needed
 
 
-def test_the_table_is_the_charts_cluster_role() -> None:
-    """Whoever changes the role changes the table, or a missing right is not found."""
-    golden = yaml.safe_load_all((Path(__file__).parent / "golden.yaml").read_text())
-    (role,) = [
-        item for item in golden if item["kind"] == "ClusterRole" and item["metadata"]["name"] == "tandem-operator"
-    ]
-    given = {
-        Right(group, resource, verb)
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
+def rights(role: dict[str, Any]) -> Iterator[Right]:
+    """Every single right that a role gives."""
+    for rule in role["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                for verb in rule["verbs"]:
+                    for name in rule.get("resourceNames", [""]):
+                        yield Right(group, resource, verb, role["metadata"].get("namespace", ""), name)
+
+
+def test_the_table_is_what_the_chart_gives_the_operator() -> None:
+    """Whoever changes a role changes the table, or a missing right is not found."""
+    objects = list(yaml.safe_load_all((Path(__file__).parent / "golden.yaml").read_text()))
+    bound = {
+        (item["roleRef"]["kind"], item["roleRef"]["name"])
+        for item in objects
+        if item["kind"] in ("ClusterRoleBinding", "RoleBinding")
     }
-    assert len(NEEDED) == len(set(NEEDED))
-    assert set(NEEDED) == given
+    given = [right for item in objects if (item["kind"], item["metadata"]["name"]) in bound for right in rights(item)]
+    assert len(bound) == 2
+    asked = needed(Account("tandem-system", "tandem"))
+    assert len(asked) == len(set(asked))
+    assert set(asked) == set(given)

@@ -12,12 +12,15 @@ MEND = "helm upgrade --install with the chart of this release, or bind its Clust
 
 
 class Right(NamedTuple):
-    """One verb on one resource, in all namespaces."""
+    """One verb on one resource, in all namespaces unless said."""
 
     group: str
     resource: str
     """With its subresource, as in a role: trainingruns/status."""
     verb: str
+    namespace: str = ""
+    name: str = ""
+    """The only object that it is about; empty: all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,19 @@ _ROLE = (
     ("apps", "deployments", "get list watch create update patch delete"),
     ("policy", "poddisruptionbudgets", "get list watch create"),
 )
-NEEDED = tuple(
+_NEEDED = tuple(
     Right(group, resource, verb)
     for group, resources, verbs in _ROLE
     for resource in resources.split()
     for verb in verbs.split()
 )
+
+
+def needed(account: Account) -> tuple[Right, ...]:
+    """All rights of the operator. Its Lease lies beside its account and has the same name: the release's."""
+    leases = ("coordination.k8s.io", "leases")
+    lease = tuple(Right(*leases, verb, account.namespace, account.name) for verb in ("get", "update"))
+    return (*_NEEDED, *lease, Right(*leases, "create", account.namespace))
 
 
 def findings(account: Account, installed: bool | Unread, denied: Iterable[Right] | Unread) -> list[Finding]:

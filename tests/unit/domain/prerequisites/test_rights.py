@@ -1,7 +1,7 @@
 """What the operator's account lacks."""
 
 from tandem.domain.prerequisites.finding import Level, Unread
-from tandem.domain.prerequisites.rights import NEEDED, Account, Right, findings
+from tandem.domain.prerequisites.rights import Account, Right, findings, needed
 
 OURS = Account("tandem-system", "tandem")
 
@@ -33,7 +33,7 @@ def test_what_is_denied_is_told_by_resource() -> None:
 
 
 def test_an_account_that_is_not_there_is_not_looked_at() -> None:
-    (told,) = findings(OURS, installed=False, denied=list(NEEDED))
+    (told,) = findings(OURS, installed=False, denied=needed(OURS))
     assert told.level is Level.WARN
     assert "--operator NAMESPACE/NAME" in told.mend
 

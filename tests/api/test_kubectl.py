@@ -39,6 +39,15 @@ def test_explain_is_the_manual(server: Server, path: str, words: str) -> None:
     assert words in " ".join(kubectl(server, "explain", path).split())
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_explain_shows_every_field(server: Server, kind: Kind) -> None:
+    """In one call, as one reads what there is."""
+    shown = kubectl(server, "explain", kind.plural, "--recursive", f"--api-version={API_VERSION}")
+    written = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    named = {path.rsplit(".", 1)[1] for path, _ in descriptions(written, "")}
+    assert named <= {line.split()[0] for line in shown.splitlines() if line.strip()}
+
+
 def descriptions(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
     """(path, description) of every field that has one."""
     if "items" in schema:

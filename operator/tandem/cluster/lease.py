@@ -213,7 +213,7 @@ class Lease:
 
     def _still_held(self) -> None:
         if not self.held():
-            why = f": {self._trouble}" if self._trouble else ", this process did not run"
+            why = f": {self._trouble}" if self._trouble else ", this process was frozen, or had too little time"
             raise LeaseLostError(f"the Lease {self.name} was not renewed for {self._times.renew:g} s{why}")
 
     async def _give_back(self, last: Mapping[str, Any]) -> None:

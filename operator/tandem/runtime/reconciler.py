@@ -76,6 +76,8 @@ class Reconciler:
         self._jitter = jitter
         self._status_delay = status_delay
         self._background: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
+        """Of whoever decides: one in a round of the event loop."""
 
     async def work(self, *, urgent: bool = False) -> None:
         """A worker: reconcile keys for ever; `urgent` ones only, so that these need not wait for a worker that waits."""
@@ -85,8 +87,6 @@ class Reconciler:
                 await self._guarded(key, lane)
             finally:
                 self._queue.done(key)
-            # Passes over settled objects wait for nothing: thousands of them in a row would keep the Lease from being renewed.
-            await asyncio.sleep(0)
 
     async def drain(self) -> None:
         """Wait until every pass that has begun is over and its events are posted; no other begins."""
@@ -118,16 +118,19 @@ class Reconciler:
 
     async def reconcile(self, key: Key, lane: Lane) -> None:
         """One pass. Raises RetryError or ApiError when it has to be repeated."""
-        stored = self._stores.objects.get(key)
-        if stored is None or stored.deleting:
-            self._gone(key, stored)
-            return
-        plan = self._plan(stored)
-        if lane is Lane.URGENT and self._queue.backlog() and _makes(plan):
-            # Nothing is wrong with it, so it does not overtake those whose pods are to be made before its own.
-            self._queue.add(key, Lane.WORK)
-            return
-        plan = await self._answered(stored, plan)
+        async with self._turn:
+            # A plan takes milliseconds and waits for nothing. Many in a row would keep the Lease from being renewed in time.
+            await asyncio.sleep(0)
+            stored = self._stores.objects.get(key)
+            if stored is None or stored.deleting:
+                self._gone(key, stored)
+                return
+            plan = self._plan(stored)
+            if lane is Lane.URGENT and self._queue.backlog() and _makes(plan):
+                # Nothing is wrong with it, so it does not overtake those whose pods are to be made before its own.
+                self._queue.add(key, Lane.WORK)
+                return
+            plan = await self._answered(stored, plan)
         problems = await self._apply(stored, plan, lane)
         if problems:
             await self._after_problems(key, stored, problems)

@@ -6,6 +6,7 @@ import pytest
 from aiohttp import web
 
 from tandem.cluster import trim
+from tandem.cluster.backoff import Backoff
 from tandem.cluster.client import Client
 from tandem.domain.observed import OwnPod
 from tests.cluster.fake_api import FakeApi, failure, text, until
@@ -120,6 +121,13 @@ async def test_a_forbidden_list_is_said_so_until_it_is_allowed(api: FakeApi, cli
         )
         == 2
     )
+
+
+async def test_an_api_server_that_has_just_started_is_asked_again_soon(api: FakeApi, client: Client) -> None:
+    """For a moment it forbids everything; a role that is missing is asked for ever more rarely."""
+    api.fail_next("list", *[failure(403, "Forbidden")] * 3)
+    async with watching(client, synced=False, backoff=Backoff(base=0.01, cap=30.0)) as watched:
+        await asyncio.wait_for(watched.informer.synced.wait(), 3)
 
 
 async def test_a_forbidden_watch_is_said_so_and_needs_no_list(api: FakeApi, client: Client) -> None:

@@ -247,7 +247,8 @@ class Informer(Generic[R]):
     def _pause(self, error: ApiError) -> float:
         """Seconds until the next try. The first failure in a row that a new connection or list cures costs none."""
         if error.forbidden:
-            return self._backoff.cap
+            # An API server that has just started refuses everybody until it has read the roles.
+            return self._backoff.delay(self._failures)
         if error.gone or error.reason == "Silent":
             return self._backoff.delay(self._failures - 1)
         _log.info("list or watch failed", informer=self.name, failures=self._failures, error=str(error))

@@ -14,7 +14,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.faults.lane import Lane, Reference, Result
+from tests.faults import lanes
+from tests.faults.lane import Lane, Result
 from tests.faults.plans import Plan, enumerate_plans, parse, sample
 from tests.faults.stories import STORIES
 
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begin = time.monotonic()
     stories = [given.story] if given.story else list(STORIES)
     with ProcessPoolExecutor(given.lanes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        references = dict(zip(stories, pool.map(_learn, stories), strict=True))
+        references = dict(zip(stories, pool.map(lanes.learn, stories), strict=True))
         plans = [plan for story in stories for plan in enumerate_plans(story, references[story].places)]
         if given.sample:
             plans = sample(plans, given.sample)
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plans.sort(key=lambda plan: sorted(plan.environment.items()))
         count = min(len(plans), given.lanes * SHARES)
         shares = [plans[len(plans) * n // count : len(plans) * (n + 1) // count] for n in range(count)]
-        futures = [pool.submit(_run_share, share, references) for share in shares]
+        futures = [pool.submit(lanes.run_share, share, references) for share in shares]
         results = [result for future in futures for result in future.result()]
     return _report(results, time.monotonic() - begin)
 
@@ -66,47 +67,16 @@ async def _replay(plans: Sequence[Plan]) -> int:
             result = await lane.run(plan)
             print("\n".join(result.log))
             print(result.operator_log)
-            _tell(result)
+            lanes.tell(result)
             bad += bool(result.violations) or not result.fired
     return min(bad, 1)
-
-
-def _learn(story: str) -> Reference:
-    async def learn() -> Reference:
-        async with Lane() as lane:
-            return await lane.reference(story)
-
-    return asyncio.run(learn())
-
-
-def _run_share(plans: Sequence[Plan], references: dict[str, Reference]) -> list[Result]:
-    async def run() -> list[Result]:
-        results = []
-        async with Lane() as lane:
-            lane.know(references)
-            for plan in plans:
-                results.append(await lane.run_surely(plan))
-                _tell(results[-1])
-        return results
-
-    return asyncio.run(run())
-
-
-def _tell(result: Result) -> None:
-    """One line for a plan that is well, and how to see it again for one that is not."""
-    state = "ok" if result.fired else "the fault did not happen"
-    print(f"{state if not result.violations else 'VIOLATED'}  {result.seconds:5.1f} s  {result.plan.id}", flush=True)
-    for violation in result.violations:
-        print(f"    {violation}")
-    if result.violations:
-        print(f"    again: python -m tests.faults '{result.plan.id}'", flush=True)
 
 
 def _report(results: Sequence[Result], seconds: float) -> int:
     """The table of all plans, and all violations once more."""
     for result in results:
         if result.violations:
-            _tell(result)
+            lanes.tell(result)
     print(f"\n{'story':10} {'action':14} {'plans':>6} {'violated':>9} {'missed':>7} {'mean s':>7}")
     for story, action in sorted({result.plan.kind for result in results}):
         group = [result for result in results if result.plan.kind == (story, action)]

@@ -129,7 +129,7 @@ def _generations(told: Told) -> Iterator[str]:
         uid = seen.raw["metadata"]["uid"]
         if observed is None:
             continue
-        if observed < last.get(uid, 0):
+        if observed < last.get(uid, observed):
             yield f"P8 observedGeneration of {seen.name} went back from {last[uid]} to {observed}"
         if observed > seen.raw["metadata"]["generation"]:
             yield f"P8 observedGeneration of {seen.name} is ahead: {observed}"

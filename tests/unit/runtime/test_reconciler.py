@@ -247,17 +247,32 @@ async def test_the_servers_wish_for_a_pause_is_honoured(setting: Setting) -> Non
     assert setting.api.asked.count("PATCH trainingruns/hello/status") == 1
 
 
-async def test_the_wish_stands_whatever_write_it_answers_and_whatever_changes(setting: Setting) -> None:
+BUSY = ApiError(429, "TooManyRequests", "later", retry_after=30)
+
+
+async def test_the_wish_stands_for_every_write_and_whatever_changes(setting: Setting) -> None:
     """A pod's create is answered so; its siblings' watch events do not bring the run back sooner."""
     hello = setting.run()
-    path = "POST pods"
-    setting.api.fail(path, ApiError(429, "TooManyRequests", "later", retry_after=30))
-    retries = setting.metrics.reconciles.labels("TrainingRun", "retry")
-    await setting.passes(lambda: retries._value.get() == 1)
+    setting.api.fail("POST pods", BUSY)
+    taken, lane, _ = await setting.queue.get()
+    await setting.reconciler._guarded(taken, lane)
+    setting.queue.done(taken)
     setting.queue.add(hello)
     setting.queue.add(hello, Lane.STATUS)
     assert setting.queue.depth() == 0
-    assert setting.api.asked.count(path) == 1
+    assert setting.api.asked.count("POST pods") == 1
+
+
+async def test_a_delete_that_has_to_wait_is_not_repeated_by_the_answer_to_its_failure(setting: Setting) -> None:
+    """The other pods of the gang go, and it alone waits."""
+    hello = setting.run(pods=2)
+    await setting.reconciler._guarded(hello, Lane.WORK)
+    stored = setting.api.put(f"{TEAM}/hello", {**setting.api.objects[f"{TEAM}/hello"], "spec": run_spec(suspend=True)})
+    setting.feeds.objects.put("TrainingRun", stored)
+    setting.api.fail("DELETE pods/hello-a1-0", BUSY)
+    await setting.reconciler._guarded(hello, Lane.WORK)
+    assert setting.api.asked.count("DELETE pods/hello-a1-0") == 1
+    assert "DELETE pods/hello-a1-1" in setting.api.asked
 
 
 async def test_nothing_is_done_for_an_object_that_is_going(setting: Setting) -> None:

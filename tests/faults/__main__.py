@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="print the ids of all plans")
     parser.add_argument("--sample", type=int, metavar="N", help="only N plans of each kind")
     parser.add_argument("--story", choices=sorted(STORIES), help="only this story")
+    parser.add_argument("--match", metavar="TEXT", default="", help="only plans whose id holds this, e.g. /429/")
     parser.add_argument("--lanes", type=int, default=LANES, help=f"control planes side by side; {LANES} unless said")
     given = parser.parse_args(arguments)
     if given.plans:
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with ProcessPoolExecutor(given.lanes, mp_context=multiprocessing.get_context("spawn")) as pool:
         references = dict(zip(stories, pool.map(lanes.learn, stories), strict=True))
         plans = [plan for story in stories for plan in enumerate_plans(story, references[story].places)]
+        plans = [plan for plan in plans if given.match in plan.id]
         if given.sample:
             plans = sample(plans, given.sample)
         if given.list:

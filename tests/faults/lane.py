@@ -13,14 +13,14 @@ import aiohttp
 
 from tandem.cluster import credentials
 from tests.faults import oracles, state
-from tests.faults.kubelet import NODES, Kubelet
+from tests.faults.kubelet import DEVICES, Kubelet
 from tests.faults.operator import PlannedOperator
 from tests.faults.plans import CLEAN, Places, Plan
 from tests.faults.proxy import Proxy
 from tests.faults.recorder import Recorder
 from tests.faults.stage import CONVERGE_SECONDS, GoneError, Stage, StuckError, profile, send
 from tests.faults.state import Facts
-from tests.faults.stories import OBJECTS, RUN, STORIES, training_run
+from tests.faults.stories import HEROES, RUN, STORIES, training_run
 from tests.faults.traffic import API, Exchange
 from tests.support.controlplane import COLLECTORS, ROOT, WORKLOADS, ControlPlane
 
@@ -90,9 +90,9 @@ class Lane:
         await self._proxy.start()
         await self._recorder.start()
         await self._kubelet.make_nodes()
-        for accelerator in NODES:
+        for accelerator in DEVICES:
             await send(self._session, "POST", f"{self._plane.server}{API}/acceleratorprofiles", profile(accelerator))
-        self.operator = PlannedOperator(f"http://127.0.0.1:{self._proxy.port}", self._plane.folder, self._source)
+        self.operator = self._new_operator(self._source)
         self._proxy.crash = self._crash
 
     async def __aexit__(
@@ -114,6 +114,14 @@ class Lane:
     def know(self, references: Mapping[str, Reference]) -> None:
         """Take over what another lane has learnt."""
         self._references.update(references)
+
+    def use(self, source: Path) -> None:
+        """Go on with the operator in another folder."""
+        self.operator.close()
+        self.operator = self._new_operator(source)
+
+    def _new_operator(self, source: Path) -> PlannedOperator:
+        return PlannedOperator(f"http://127.0.0.1:{self._proxy.port}", self._plane.folder, source)
 
     async def run_surely(self, plan: Plan) -> Result:
         """As `run`; a fault whose place did not come up is tried once more: some statuses come in one run and not in another."""
@@ -167,9 +175,10 @@ class Lane:
             cut_short=lambda: plan.action == "gone" and self._proxy.fired.is_set(),
         )
         self.operator.empty_log()
+        self._kubelet.release()
         self._proxy.remove = stage.remove
         await stage.open()
-        self._proxy.arm(plan, namespace)
+        self._proxy.arm(plan, namespace, HEROES[plan.story])
         helper = asyncio.create_task(self._be_the_neighbour(plan, stage))
         problems: list[str] = []
         restarted: list[Exchange] = []
@@ -182,7 +191,10 @@ class Lane:
             problems.append(f"P1 P10 {error}")
         if not problems and not ended_early:
             restarted = await self._start_again(stage)
-            await stage.remove(*OBJECTS[plan.story])
+        if not problems:
+            # Where the plan has taken one of them away, the others go as well.
+            for hero in HEROES[plan.story]:
+                await stage.remove(*hero)
         if not problems and not await stage.all_gone():
             left = sorted({path.split("/", 2)[0] + "/" + path.split("/", 2)[1] for path in stage.facts()})
             problems.append(f"P4 P11 still there {CONVERGE_SECONDS:.0f} s after the object was deleted: {left}")
@@ -205,6 +217,9 @@ class Lane:
         result.log = [item.line() for item in exchanges]
         result.operator_log = story.operator_log
         await stage.clear()
+        if problems:
+            # What is left must not hold devices that the next plan needs.
+            await stage.all_gone()
         return result, stage
 
     async def _operator_with(self, environment: dict[str, str]) -> None:

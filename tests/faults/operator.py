@@ -88,9 +88,8 @@ class PlannedOperator:
     def close(self) -> None:
         """End it for good."""
         self.kill()
-        assert self._zygote.stdin is not None
-        self._zygote.stdin.close()
-        self._zygote.wait(timeout=10)
+        self._zygote.kill()
+        self._zygote.wait()
 
     def said(self) -> list[dict[str, Any]]:
         """Its log since the log was last emptied, as records."""

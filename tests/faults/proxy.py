@@ -6,7 +6,7 @@ The operator is told nothing: its kubeconfig names the proxy. Watches are passed
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -40,6 +40,7 @@ class Proxy:
         self._session = session
         self._plan: Plan | None = None
         self._namespace = ""
+        self._heroes: Sequence[tuple[str, str]] = ()
         self._expired: dict[str, int] = {}
         """Resource -> version that is too old for its watches, until there was a list."""
         self._slow_down: Exchange | None = None
@@ -62,9 +63,9 @@ class Proxy:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def arm(self, plan: Plan, namespace: str) -> None:
-        """Begin a plan in a namespace of its own; what was before is forgotten."""
-        self._plan, self._namespace = plan, namespace
+    def arm(self, plan: Plan, namespace: str, heroes: Sequence[tuple[str, str]]) -> None:
+        """Begin a plan in a namespace of its own; what was before is forgotten. `heroes` are the objects it is about."""
+        self._plan, self._namespace, self._heroes = plan, namespace, heroes
         self.log.forget()
         self.events = {}
         self._expired = {}
@@ -117,7 +118,7 @@ class Proxy:
             return self._refuse(exchange, 500)
         if action == "gone":
             assert self.remove is not None
-            await self.remove(*_object_of(exchange))
+            await self.remove(*self._hero_of(exchange))
         answer = await self._forward(request, data, exchange)
         if action == "crash-after":
             self.crash()
@@ -128,6 +129,10 @@ class Proxy:
             return self._refuse(exchange, 409, "AlreadyExists")
         exchange.status, exchange.answered = answer.status, time.monotonic()
         return answer
+
+    def _hero_of(self, exchange: Exchange) -> tuple[str, str]:
+        """The object that a write is for; children are named after it."""
+        return next(hero for hero in self._heroes if exchange.name.startswith(hero[1]))
 
     async def _forward(self, request: web.Request, data: bytes, exchange: Exchange) -> web.Response:
         async with self._session.request(
@@ -249,13 +254,6 @@ class Lines:
                 await self._response.write(line)
             except ConnectionError:
                 return
-
-
-def _object_of(exchange: Exchange) -> tuple[str, str]:
-    """Resource and name of the object of ours that a write is for."""
-    if traffic.is_ours(exchange.resource):
-        return exchange.resource.split("/")[0], exchange.name
-    return ("trainingruns", "run") if exchange.name.startswith("run") else ("inferenceservices", "svc")
 
 
 def _status(code: int, reason: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from tests.faults import state
-from tests.faults.kubelet import LABEL, NODES, RESOURCE, Kubelet
+from tests.faults.kubelet import LABEL, RESOURCE, Kubelet, node_of
 from tests.faults.proxy import Proxy
 from tests.faults.recorder import Object, Recorder
 from tests.faults.state import Facts
@@ -86,7 +86,7 @@ class Stage:
     async def touch_cluster(self) -> None:
         """Write to nodes and profiles, so that their watches have something to tell in this run too."""
         note = {"metadata": {"annotations": {"faults/plan": self.namespace}}}
-        await self._send("PATCH", f"/api/v1/nodes/{NODES['alpha']}", note)
+        await self._send("PATCH", f"/api/v1/nodes/{node_of('alpha')}", note)
         await self._send("PATCH", f"{API}/acceleratorprofiles/alpha", note)
 
     async def station(self, name: str, reached: Callable[[], bool]) -> None:

@@ -15,6 +15,8 @@ NOT_PART = ("squatter", "neighbour")
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LEFT_OUT = frozenset({"activeSeconds"})
+"""Fields that may be there or not."""
 _KEPT_METADATA = ("labels", "annotations")
 _MASKED_FIELDS = frozenset({"clusterIP", "clusterIPs", "pod-template-hash", "resourceVersion"})
 
@@ -95,7 +97,9 @@ def _by_key(status: Object) -> Object:
 def _masked(value: Any, namespace: str) -> Any:
     if isinstance(value, dict):
         return {
-            field: "<masked>" if field in _MASKED_FIELDS else _masked(item, namespace) for field, item in value.items()
+            field: "<masked>" if field in _MASKED_FIELDS else _masked(item, namespace)
+            for field, item in value.items()
+            if field not in _LEFT_OUT
         }
     if isinstance(value, list | tuple):
         return [_masked(item, namespace) for item in value]

@@ -65,9 +65,30 @@ async def serving(stage: Stage) -> None:
     await stage.station("variant dropped", lambda: _available(stage))
 
 
-STORIES: dict[str, Story] = {"training": training, "serving": serving}
-OBJECTS = {"training": (RUN, "run"), "serving": (SERVICE, "svc")}
-"""Resource and name of a story's hero."""
+async def contending(stage: Stage) -> None:
+    """Two gangs want the same two devices: one gets them while the scheduler is slow, the other waits for it to end."""
+    stage.kubelet.hold()
+    await stage.create(RUN, training_run("first", 2, accelerator="gamma"))
+    await stage.station("first decided", lambda: stage.reason(RUN, "first") == "Starting")
+    await stage.create(RUN, training_run("second", 2, accelerator="gamma"))
+    await stage.station("second waits", lambda: stage.reason(RUN, "second") == "Queued")
+    stage.kubelet.release()
+    await stage.station("first runs", lambda: stage.reason(RUN, "first") == "Running")
+    for rank in range(2):
+        await _finish(stage, f"first-a1-{rank}", 0)
+    await stage.station("second runs", lambda: stage.reason(RUN, "second") == "Running")
+    for rank in range(2):
+        await _finish(stage, f"second-a1-{rank}", 0)
+    await stage.station("both succeeded", lambda: stage.reason(RUN, "second") == "Succeeded")
+
+
+STORIES: dict[str, Story] = {"training": training, "serving": serving, "contending": contending}
+HEROES = {
+    "training": [(RUN, "run")],
+    "serving": [(SERVICE, "svc")],
+    "contending": [(RUN, "first"), (RUN, "second")],
+}
+"""Resource and name of the objects that a story is about."""
 
 
 def _object(kind: str, name: str, spec: Object) -> Object:

@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from tests.faults import lanes
 from tests.faults.lane import Lane, Result
+from tests.faults.orphans import die_with_parent
 from tests.faults.plans import Plan, enumerate_plans, parse, sample
 from tests.faults.stories import STORIES
 
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return asyncio.run(_replay([parse(text) for text in given.plans]))
     begin = time.monotonic()
     stories = [given.story] if given.story else list(STORIES)
-    with ProcessPoolExecutor(given.lanes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(given.lanes, mp_context=spawn, initializer=die_with_parent) as pool:
         references = dict(zip(stories, pool.map(lanes.learn, stories), strict=True))
         plans = [plan for story in stories for plan in enumerate_plans(story, references[story].places)]
         plans = [plan for plan in plans if given.match in plan.id]

@@ -1,18 +1,18 @@
 """Operator processes that start at once: a parent that has imported everything forks them.
 
 A plan costs an operator or two, and importing is most of an operator's start. `python -m tests.faults.zygote` is that parent: it
-reads one JSON command per line and answers each with one line. With its input it ends its children. What a child runs is
+reads one JSON command per line and answers each with one line. Its children end with it. What a child runs is
 `tandem run`, from the folder that PYTHONPATH names first.
 """
 
 import gc
 import json
 import os
-import signal
 import sys
 from typing import Any
 
 from tandem.entry import cli
+from tests.faults.orphans import die_with_parent
 
 
 def main() -> None:
@@ -30,8 +30,6 @@ def main() -> None:
             answer = {"code": _code(command["poll"], children)}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
-    for pid in children:
-        os.kill(pid, signal.SIGKILL)
 
 
 def _fork(log: str, environment: dict[str, str]) -> int:
@@ -41,6 +39,7 @@ def _fork(log: str, environment: dict[str, str]) -> int:
     code = 1
     try:
         os.setsid()
+        die_with_parent()
         sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)

@@ -164,8 +164,8 @@ MUTANTS = (
         (
             (
                 "runtime/placer.py",
-                "        if new:\n            self._held",
-                "        if not new:\n            self._held",
+                "        if new:\n            self._hold(",
+                "        if not new:\n            self._hold(",
             ),
         ),
         ("contending", "contending/crash-before/create.pods.first-a1-0#1"),

@@ -1,5 +1,6 @@
 """The control plane that fault plans and measurements stand on."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from devcluster.shell import wait_for
+from tests.support import controlplane
 from tests.support.api import Api, Object
 from tests.support.controlplane import COLLECTORS, WORKLOADS, ControlPlane
 
@@ -56,6 +58,18 @@ def test_whoever_kills_the_tests_kills_their_control_plane(tmp_path: Path) -> No
     os.waitpid(child, 0)
     _until("its programs to end", lambda: not any(_alive(int(pid)) for pid in pids_and_folder[:2]))
     shutil.rmtree(pids_and_folder[2])
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_data_that_was_left_behind_is_swept_and_nobody_elses(tmp_path: Path, held: bool) -> None:
+    folder = tmp_path / f"{controlplane.PREFIX}x"
+    folder.mkdir()
+    with (folder / controlplane.LOCK).open("w") as lock:
+        if held:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        os.utime(folder, (0, 0))
+        controlplane._sweep(tmp_path)
+    assert folder.exists() is held
 
 
 def _deployment() -> Object:

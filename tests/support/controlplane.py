@@ -5,6 +5,7 @@ it is left behind. There is no kubelet and no node but those that a test makes. 
 makes the certificates.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -12,11 +13,13 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 import yaml
 
@@ -35,6 +38,8 @@ WORKLOADS = ("deployment-controller", "replicaset-controller")
 ALL = ("*",)
 """Every controller that runs by default."""
 
+PREFIX, LOCK = "tandem-controlplane-", "lock"
+YOUNG_SECONDS = 60.0
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 TRIES = 3
@@ -59,6 +64,8 @@ class ControlPlane:
         self._scheduler = scheduler
         self._options = dict(options or {})
         self._folder: Path | None = None
+        self._lock: IO[str] | None = None
+        """Held while it runs, so that others can tell its folder from one that was left behind."""
         self._ports: dict[str, int] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -109,6 +116,8 @@ class ControlPlane:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+        if self._lock is not None:
+            self._lock.close()
 
     def pid(self, name: str) -> int:
         """Process id of a program of it, e.g. "etcd"."""
@@ -144,8 +153,11 @@ class ControlPlane:
             raise DevclusterError(str(error)) from error
 
     def _start(self) -> None:
-        where = MEMORY if os.access(MEMORY, os.W_OK) else None
-        self._folder = Path(tempfile.mkdtemp(prefix="tandem-controlplane-", dir=where))
+        where = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+        _sweep(where)
+        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=where))
+        self._lock = (self._folder / LOCK).open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._ports = {name: _free_port() for name in ("etcd", "peers", *_PROBES)}
         self._make_certificates()
         self.launch("etcd")
@@ -264,6 +276,18 @@ class _EndedError(Exception):
 
 _PROBES = {"kube-apiserver": "/readyz", "kube-controller-manager": "/healthz", "kube-scheduler": "/readyz"}
 """Where those that speak TLS say that they are well."""
+
+
+def _sweep(where: Path) -> None:
+    """Take away what control planes have left whose tests were killed."""
+    for folder in where.glob(f"{PREFIX}*"):
+        # A folder's lock is taken a moment after it is made.
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime < YOUNG_SECONDS:
+                continue
+            with (folder / LOCK).open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_port() -> int:

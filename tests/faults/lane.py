@@ -25,7 +25,7 @@ from tests.faults.traffic import API, Exchange
 from tests.support.controlplane import COLLECTORS, ROOT, WORKLOADS, ControlPlane
 
 REST_SECONDS = 1.0
-"""How long an operator that was started again is watched for writes."""
+"""How long an operator is watched for writes that it must not make."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +187,8 @@ class Lane:
             await STORIES[plan.story](stage)
         except GoneError:
             ended_early = True
+            # Whoever does not hear that the object is gone goes on now.
+            await asyncio.sleep(REST_SECONDS)
         except StuckError as error:
             problems.append(f"P1 P10 {error}")
         if not problems and not ended_early:

@@ -14,9 +14,10 @@ ANSWERS = {"409": 409, "429": 429, "500": 500}
 """Answered instead of asking the API server."""
 WRITE_ACTIONS = (*CRASHES, "drop-reply", "drop-request", *ANSWERS, "exists", "gone", "poison")
 """crash-before: SIGKILL instead of the write. crash-after: SIGKILL once it is done, before its answer. drop-reply: done, and
-the connection breaks. drop-request: the connection breaks before. exists: done, and the answer is AlreadyExists, as a load
-balancer that repeats requests brings it about. gone: the user deletes the object first. poison: from here on every write for
-the object gets 500, until another object has come up. 429: twice, as the client repeats the first by itself."""
+the connection breaks. drop-request: the connection breaks before. 429: twice, as the client repeats the first by itself. exists:
+done, and the answer is AlreadyExists, as a load balancer that repeats requests brings it about, with a watch that is late. gone:
+the user deletes the object first. poison: from here on every write for the object gets 500, until another object has come up.
+"""
 WATCH_ACTIONS = ("cut", "silent", "410", "stale", "duplicate")
 """cut: the connection breaks before the event. silent: it stays open and nothing comes any more. 410: the version is too old, until
 there was a new list. stale: this and all later events come late. duplicate: each comes twice."""

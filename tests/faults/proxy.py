@@ -45,6 +45,8 @@ class Proxy:
         """Resource -> version that is too old for its watches, until there was a list."""
         self._slow_down: Exchange | None = None
         """What was answered 429 and will be so once more."""
+        self.late: set[str] = set()
+        """Resources whose events come late."""
         self._runner: web.AppRunner | None = None
         self.port = 0
 
@@ -70,6 +72,7 @@ class Proxy:
         self.events = {}
         self._expired = {}
         self._slow_down = None
+        self.late = set()
         self.fired = asyncio.Event()
         self.lifted = asyncio.Event()
 
@@ -119,6 +122,9 @@ class Proxy:
         if action == "gone":
             assert self.remove is not None
             await self.remove(*self._hero_of(exchange))
+        if action == "exists":
+            # The watch must not tell of the object before the answer does.
+            self.late.add(exchange.resource)
         answer = await self._forward(request, data, exchange)
         if action == "crash-after":
             self.crash()
@@ -233,6 +239,8 @@ class Lines:
         if action == "duplicate":
             self._twice = True
         if action == "stale":
+            self._proxy.late.add(self._resource)
+        if self._late is None and self._resource in self._proxy.late:
             self._late = asyncio.Queue()
             self._sender = asyncio.create_task(self._send_late(self._late))
         if self._late is not None:

@@ -87,8 +87,11 @@ def test_the_category_finds_all_kinds(server: Server, create: Create, name: str)
 
 
 COLUMNS = {
-    "TrainingRun": (["STATUS", "ACCELERATOR", "PODS", "ATTEMPT", "AGE"], ["VARIANT", "LAST FAILURE", "MESSAGE"]),
-    "InferenceService": (["STATUS", "ACCELERATOR", "REPLICAS", "AGE"], ["MODEL", "URL", "MESSAGE"]),
+    "TrainingRun": (
+        ["STATUS", "ACCELERATOR", "PODS", "ATTEMPT", "AGE"],
+        ["VARIANT", "DECIDED BY", "LAST FAILURE", "MESSAGE"],
+    ),
+    "InferenceService": (["STATUS", "ACCELERATOR", "REPLICAS", "AGE"], ["DECIDED BY", "MODEL", "URL", "MESSAGE"]),
     "AcceleratorProfile": (["RESOURCE", "ARCH", "STACK", "VENDOR", "AGE"], []),
 }
 

@@ -72,7 +72,7 @@ def main() -> int:
 
 def build_images() -> None:
     """The operator's image and the sample workload's, from this checkout."""
-    sources = ("pyproject.toml", "requirements/run.txt", "operator")
+    sources = ("pyproject.toml", "requirements/build.txt", "requirements/run.txt", "operator")
     images.build(OPERATOR, ROOT / "Dockerfile", inputs={name: ROOT / name for name in sources})
     images.build(SAMPLE, EXAMPLES / "workload/Dockerfile", EXAMPLES / "workload")
 

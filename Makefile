@@ -4,7 +4,7 @@ KEY := $(shell sha256sum requirements/dev.txt | cut -c1-16)
 STAMP := .venv/made-from-$(KEY)
 IN_VENV := PYTHONPATH=operator:. .venv/bin/python
 
-.PHONY: help venv demo test test-fast faults lint format generate lock clean
+.PHONY: help venv demo test test-fast faults lint format generate sbom lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,11 +40,16 @@ generate: venv ## CRDs, reference pages and the chart's profiles from their sour
 	@$(IN_VENV) -m tandem.api.generate
 	@cp profiles/*.yaml charts/tandem/profiles/
 
-UV_COMPILE := uv pip compile --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate pyproject.toml
+sbom: venv ## what the operator's image holds of others, into dist/: bill of materials, licences
+	@$(IN_VENV) .ci/sbom.py
+
+UV_COMPILE := uv pip compile --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
+BUILD_TOOLS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 
 lock: ## newest versions that pyproject.toml allows into requirements/ (needs uv)
-	$(UV_COMPILE) --upgrade --output-file requirements/run.txt
-	$(UV_COMPILE) --upgrade --extra dev --output-file requirements/dev.txt
+	$(PYTHON) -c '$(BUILD_TOOLS)' | $(UV_COMPILE) --upgrade --output-file requirements/build.txt -
+	$(UV_COMPILE) --upgrade --output-file requirements/run.txt pyproject.toml
+	$(UV_COMPILE) --upgrade --extra dev --output-file requirements/dev.txt pyproject.toml
 
 clean: venv ## take the cluster away; what was built stays in the cache
 	@$(IN_VENV) -m devcluster down

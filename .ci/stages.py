@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 from devcluster.shell import say
 
-TYPED = ("operator/tandem", "devcluster", "examples/demo.py", ".ci/stages.py")
+TYPED = ("operator/tandem", "devcluster", "examples/demo.py", ".ci/stages.py", ".ci/sbom.py")
 SAMPLE = "examples/workload"
 PARALLEL_FAST = "2"
 PARALLEL_CLUSTER = "4"

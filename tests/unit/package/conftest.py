@@ -1,8 +1,11 @@
 """Helm, without a cluster."""
 
+import importlib.util
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,6 +16,18 @@ from devcluster import gobuild, versions
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "charts/tandem"
 IMAGE = ("--set", "image.repository=registry.example/tandem,image.tag=v1")
+
+
+def script(name: str) -> ModuleType:
+    """A script of .ci/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f".ci/{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
 
 Helm = Callable[..., subprocess.CompletedProcess[str]]
 Render = Callable[..., list[dict[str, Any]]]

@@ -1,26 +1,19 @@
 """How `make test` goes through its stages, and what it makes of their reports."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from tests.unit.package.conftest import ROOT
+from tests.unit.package.conftest import script
 
 REPORT = '<testsuites><testsuite tests="10" failures="2" errors="1" skipped="{skipped}"/></testsuites>'
 
 
 @pytest.fixture(scope="module")
 def stages() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("stages", ROOT / ".ci/stages.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["stages"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("stages")
 
 
 def test_a_report_is_counted(stages: ModuleType, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Helm, without a cluster."""
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,5 +64,22 @@ def render(template: Helm) -> Render:
         done = template(*IMAGE, *options)
         assert done.returncode == 0, done.stderr
         return [found for found in yaml.safe_load_all(done.stdout) if found]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def notes(helm: Helm, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """What Helm tells after an install with an image and the given options. Without a cluster it shows none, so they become an object."""
+    chart = tmp_path_factory.mktemp("notes") / "tandem"
+    shutil.copytree(CHART, chart)
+    (chart / "templates/NOTES.txt").rename(chart / "notes.txt")
+    (chart / "templates/notes.yaml").write_text('kind: Notes\ntext: {{ tpl (.Files.Get "notes.txt") . | quote }}\n')
+
+    def run(*options: str) -> str:
+        where = ("--namespace=ops", f"--kube-version={versions.KUBERNETES}", "--show-only=templates/notes.yaml")
+        done = helm("template", "tandem", str(chart), *where, *IMAGE, *options)
+        assert done.returncode == 0, done.stderr
+        return str(yaml.safe_load(done.stdout)["text"])
 
     return run

@@ -41,6 +41,9 @@ NEEDED = {
     "containers": {"name": "main"},
     "volumeMounts": {"name": "v", "mountPath": "/v"},
     "volumes": {"name": "v"},
+    "initContainers": {"name": "h", "image": "i"},
+    "topologySpreadConstraints": {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"},
+    "csi": {"driver": "example.com"},
     "configMap": {"name": "c"},
     "claim": {"name": "c"},
     "allocation": {"type": "ExtendedResource"},
@@ -85,6 +88,24 @@ EMPTY: dict[str, Any] = {"emptyDir": {}}
 SECOND = "[1]"
 POD = "template.spec"
 MAIN = "template.spec.containers[0]"
+HELPER = "template.spec.initContainers[0]"
+NODES = f"{POD}.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
+NEAR = f"{POD}.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution"
+ZONE = {"topologyKey": "zone"}
+SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+TOKENS = [{"configMap": {"name": "c"}}]
+CLAIM = ".volumeClaimTemplate.spec"
+GROWING = {"key": "k", "operator": "Gt"}
+ALIKE = {"key": "k", "operator": "Like"}
+
+
+def pulled(policy: str) -> dict[str, str]:
+    return {"reference": "i", "pullPolicy": policy}
+
+
+def storage(mode: str = "ReadWriteOncePod", size: str = "1Gi") -> dict[str, Any]:
+    return {"volumeClaimTemplate": {"spec": {"accessModes": [mode], "resources": {"requests": {"storage": size}}}}}
+
 
 BOUNDS = [
     Bound(RUN, "pods", 1, 0, least(1)),
@@ -156,6 +177,46 @@ BOUNDS = [
     Bound(WORK, f"{MAIN}.volumeMounts", mounts(2), mounts(1) * 2, 'Duplicate value: {"mountPath":"/0"}', SECOND),
     Bound(WORK, f"{MAIN}.volumeMounts[0].mountPath", "/data", "data", "should match '^/[^:]*$'"),
     Bound(WORK, f"{MAIN}.securityContext.runAsUser", 0, -1, least(0)),
+    Bound(WORK, f"{MAIN}.volumeMounts[0].mountPath", "/" + "d" * 511, "/" + "d" * 512, too_long(512)),
+    Bound(WORK, f"{MAIN}.volumeMounts[0].mountPath", "/a;b", "/a:b", "should match '^/[^:]*$'"),
+    Bound(WORK, f"{MAIN}.volumeMounts[0].subPath", "d" * 256, "d" * 257, too_long(256)),
+    Bound(WORK, f"{MAIN}.env", named(128), named(129), too_many(128)),
+    Bound(WORK, f"{MAIN}.args", ["x"] * 128, ["x"] * 129, too_many(128)),
+    Bound(WORK, f"{MAIN}.imagePullPolicy", "Always", "Sometimes", 'Unsupported value: "Sometimes"'),
+    Bound(WORK, f"{POD}.initContainers", named(8, image="i"), named(9, image="i"), too_many(8)),
+    Bound(WORK, f"{POD}.initContainers", named(1, image="i"), named(1), "Required value", "[0].image"),
+    Bound(WORK, f"{POD}.initContainers", named(2, image="i"), named(1, image="i") * 2, 'Duplicate value: {"name":"n0"}', SECOND),
+    Bound(WORK, f"{HELPER}.name", "h", "H", LABEL),
+    Bound(WORK, f"{HELPER}.resources.limits", mapping(8), mapping(9), too_many(8)),
+    Bound(WORK, f"{HELPER}.securityContext.runAsUser", 0, -1, least(0)),
+    Bound(WORK, "shmSize", "8Gi", "much", QUANTITY),
+    Bound(WORK, "variants[0].shmSize", 1024, -1, least(0)),
+    Bound(WORK, f"{POD}.terminationGracePeriodSeconds", 86400, 86401, most(86400)),
+    Bound(WORK, f"{POD}.terminationGracePeriodSeconds", 0, -1, least(0)),
+    Bound(WORK, f"{POD}.serviceAccountName", "trainer", "Trainer", SUBDOMAIN),
+    Bound(WORK, f"{POD}.priorityClassName", "high", "High", SUBDOMAIN),
+    Bound(WORK, f"{POD}.schedulerName", "volcano", "", "should be at least 1 chars long"),
+    Bound(WORK, f"{POD}.imagePullSecrets", named(8), named(9), too_many(8)),
+    Bound(WORK, f"{POD}.imagePullSecrets", named(2), named(1) * 2, 'Duplicate value: {"name":"n0"}', SECOND),
+    Bound(WORK, f"{POD}.securityContext.fsGroupChangePolicy", "Always", "Never", 'Unsupported value: "Never"'),
+    Bound(WORK, f"{POD}.securityContext.supplementalGroupsPolicy", "Strict", "None", 'Unsupported value: "None"'),
+    Bound(WORK, f"{POD}.securityContext.supplementalGroups", [1] * 16, [1] * 17, too_many(16)),
+    Bound(WORK, NODES, [{}] * 8, [{}] * 9, too_many(8)),
+    Bound(WORK, NODES, [{}], [], "should have at least 1 items"),
+    Bound(WORK, f"{NODES}[0].matchExpressions", [GROWING], [ALIKE], 'Unsupported value: "Like"', "[0].operator"),
+    Bound(WORK, NEAR, [ZONE] * 8, [ZONE] * 9, too_many(8)),
+    Bound(WORK, NEAR, [ZONE], [{}], "Required value", "[0].topologyKey"),
+    Bound(WORK, f"{POD}.topologySpreadConstraints[0].maxSkew", 1, 0, least(1)),
+    Bound(WORK, f"{POD}.topologySpreadConstraints[0].minDomains", 1, 0, least(1)),
+    Bound(WORK, f"{POD}.topologySpreadConstraints", [SPREAD], [SPREAD] * 2, "Duplicate value", SECOND),
+    Bound(WORK, f"{POD}.volumes[0].projected.sources", TOKENS * 8, TOKENS * 9, too_many(8)),
+    Bound(WORK, f"{POD}.volumes[0].projected.sources", TOKENS, [], "should have at least 1 items"),
+    Bound(WORK, f"{POD}.volumes[0].csi.driver", "example.com", "", "should be at least 1 chars long"),
+    Bound(WORK, f"{POD}.volumes[0].csi.volumeAttributes", mapping(32), mapping(33), too_many(32)),
+    Bound(WORK, f"{POD}.volumes[0].ephemeral", storage(), storage("Once"), 'Unsupported value: "Once"', f"{CLAIM}.accessModes[0]"),
+    Bound(WORK, f"{POD}.volumes[0].ephemeral", storage(), storage(size="lots"), QUANTITY, f"{CLAIM}.resources.requests.storage"),
+    Bound(WORK, f"{POD}.volumes[0].image", pulled("Never"), pulled("Maybe"), 'Unsupported value: "Maybe"', ".pullPolicy"),
+    Bound(PROFILE, "voidEnv", named(32), named(33), too_many(32)),
     Bound(PROFILE, "nodeSelector", mapping(1), {}, "should have at least 1 properties"),
     Bound(PROFILE, "nodeSelector", mapping(16), mapping(17), too_many(16)),
     Bound(PROFILE, "architecture", "arm64", "s390x", 'Unsupported value: "s390x": supported values: "amd64", "arm64"'),

@@ -102,6 +102,11 @@ KEYED = {
     ".spec.template.spec.containers": "name",
     ".spec.template.spec.containers[].volumeMounts": "mountPath",
     ".spec.template.spec.volumes": "name",
+    ".spec.template.spec.containers[].env": "name",
+    ".spec.template.spec.initContainers": "name",
+    ".spec.template.spec.initContainers[].env": "name",
+    ".spec.template.spec.initContainers[].volumeMounts": "mountPath",
+    ".spec.template.spec.imagePullSecrets": "name",
     ".status.conditions": "type",
 }
 BOUNDS = {
@@ -112,6 +117,9 @@ BOUNDS = {
     ".spec.template.spec.containers": 8,
     ".spec.template.spec.containers[].volumeMounts": 32,
     ".spec.template.spec.volumes": 32,
+    ".spec.template.spec.initContainers": 8,
+    ".spec.template.spec.initContainers[].env": 128,
+    ".spec.template.spec.initContainers[].volumeMounts": 32,
     ".status.placement.rejected": 16,
 }
 work = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.namespaced], ids=lambda kind: kind.name)

@@ -4,7 +4,7 @@ KEY := $(shell sha256sum requirements/dev.txt | cut -c1-16)
 STAMP := .venv/made-from-$(KEY)
 IN_VENV := PYTHONPATH=operator:. .venv/bin/python
 
-.PHONY: help venv demo test test-fast faults lint format generate sbom lock clean
+.PHONY: help venv demo test test-fast faults bench lint format generate sbom lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test-fast: venv ## what needs no cluster
 
 faults: venv ## every fault plan (half an hour), with a table of what was violated
 	@$(IN_VENV) -m tests.faults
+
+bench: venv ## how fast it is, compared with loops on the same API server
+	@$(IN_VENV) -m tests.bench
 
 lint: venv ## style, types, import contracts, generated files
 	@$(IN_VENV) .ci/stages.py --lint

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
 
@@ -40,12 +41,12 @@ def make_room() -> None:
 class HostOperator:
     """One operator process; `log` gathers the output of all its lives."""
 
-    def __init__(self, kubeconfig: Path, log: Path, **environment: str) -> None:
+    def __init__(self, kubeconfig: Path, log: Path, *, times: Mapping[str, str] = FAST, **environment: str) -> None:
         self.kubeconfig = kubeconfig
         self.log = log
         self.port = 0
         self._offset = 0
-        self._environment = {**FAST, **environment}
+        self._environment = {**times, **environment}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -80,17 +81,17 @@ class HostOperator:
                 start_new_session=True,
             )
 
-    def until_ready(self) -> None:
+    def until_ready(self, seconds: float = 60) -> None:
         """Wait until /readyz says so."""
         assert self._process is not None
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise AssertionError(f"the operator ended at once:\n{self.tail()}")
             if self._ready():
                 return
             time.sleep(0.1)
-        raise AssertionError(f"the operator was not ready in 60 s:\n{self.tail()}")
+        raise AssertionError(f"the operator was not ready in {seconds:.0f} s:\n{self.tail()}")
 
     def freeze(self) -> None:
         """SIGSTOP, as a machine that hangs would."""

@@ -37,7 +37,7 @@ class WorkQueue:
         clock: Callable[[], float] = time.monotonic,
         first_retry: float = 0.2,
         last_retry: float = 60.0,
-        patience: float = 2.0,
+        patience: float = 10.0,
     ) -> None:
         self._clock = clock
         self._first_retry = first_retry

@@ -178,7 +178,7 @@ async def test_a_forgotten_key_does_not_come_back() -> None:
 async def test_the_age_of_the_oldest_key_is_known() -> None:
     """Liveness looks at it: a key that is due and gets no worker means a stuck process."""
     clock = Clock()
-    queue = WorkQueue(clock=clock)
+    queue = WorkQueue(clock=clock, patience=2.0)
     assert queue.oldest() == 0.0
     queue.add(A, Lane.STATUS)
     clock.now += 3

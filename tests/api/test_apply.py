@@ -110,6 +110,12 @@ MERGED = {
         ["template", "spec", "volumes"],
         ["a", "b"],
     ),
+    "helpers": (
+        pod(initContainers=[{"name": "a", "image": "example.com/image:1"}]),
+        pod(initContainers=[{"name": "b", "image": "example.com/image:1"}]),
+        ["template", "spec", "initContainers"],
+        ["a", "b"],
+    ),
     "volumeMounts": (
         main(volumeMounts=[{"name": "v", "mountPath": "/a"}]),
         main(volumeMounts=[{"name": "v", "mountPath": "/b"}]),

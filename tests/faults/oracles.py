@@ -41,6 +41,7 @@ def check(told: Told) -> list[str]:
         *_quiet_after_restart(told),
         *_generations(told),
         *_transitions(told),
+        *_no_rollout_told_too_early(told),
         *_no_children_of_the_gone(told),
         *_patience(told),
         *_attempts(told),
@@ -152,6 +153,23 @@ def _transitions(told: Told) -> Iterator[str]:
             now[item["type"]] = (item["status"], item["lastTransitionTime"])
         if any(kind in TERMINAL and status == "True" and kind not in now for kind, (status, _) in before.items()):
             yield f"P9 a terminal condition of {seen.name} was taken away"
+
+
+def _no_rollout_told_too_early(told: Told) -> Iterator[str]:
+    """P9: RolloutComplete is not true while a Deployment is still to be told of its revision, or to look at it."""
+    behind: dict[str, str] = {}
+    # Watches are not in order among each other; versions of one API server are.
+    for seen in sorted(told.history, key=lambda seen: int(seen.raw["metadata"]["resourceVersion"])):
+        metadata, spec, status = seen.raw["metadata"], seen.raw.get("spec", {}), seen.raw.get("status", {})
+        if seen.resource == "deployments" and not seen.name.startswith("squatter"):
+            looked_at = seen.type == "DELETED" or status.get("observedGeneration", 0) >= metadata["generation"]
+            behind[seen.name] = "" if looked_at else f"generation {metadata['generation']} of {seen.name}"
+        if seen.resource != "inferenceservices" or status.get("observedGeneration") != metadata["generation"]:
+            continue
+        done = any(c["type"] == "RolloutComplete" and c["status"] == "True" for c in status.get("conditions", ()))
+        late = [what for what in behind.values() if what]
+        if done and late and spec["replicas"]:
+            yield f"P9 RolloutComplete of {seen.name} at generation {metadata['generation']}, before {late[0]} was begun"
 
 
 def _no_children_of_the_gone(told: Told) -> Iterator[str]:

@@ -16,9 +16,10 @@ from tandem.domain.placement.place import DECIDED_BY
 from tandem.domain.placement.rejection import REFUSING
 from tandem.domain.placement.request import Rejection
 from tandem.domain.serving import children
-from tandem.domain.serving.shares import Shares
+from tandem.domain.serving.shares import Share, Shares
 from tandem.domain.serving.split import lacking
 from tandem.domain.serving.view import ServiceView
+from tandem.domain.variants import by_name
 from tandem.domain.words import times
 
 ALLOWED_AWAY = 0.25
@@ -54,7 +55,7 @@ def account(view: ServiceView, shares: Shares) -> Account:
         existing=sum(record.replicas for record in records.values()),
         ready=sum(record.ready for record in records.values()),
         available=sum(record.available for record in records.values()),
-        rolling=any(_rolling(records.get(name), share.replicas) for name, share in shares.items()),
+        rolling=any(_rolling(view, name, share) for name, share in shares.items()),
         overdue=_overdue(records[name] for name in shares if name in records),
     )
 
@@ -155,7 +156,7 @@ def _variant(view: ServiceView, shares: Shares, name: str, rejected: tuple[Rejec
     trouble = _trouble(view, {name: share})
     if share.accelerator not in view.profiles:
         reason, message = Reason.PROFILE_MISSING, f"AcceleratorProfile {share.accelerator} is gone"
-    elif ready >= share.replicas and not _rolling(record, share.replicas):
+    elif ready >= share.replicas and not _rolling(view, name, share):
         reason, message = Reason.AVAILABLE, None
     elif trouble is not None:
         reason, message = trouble.reason, trouble.message
@@ -211,10 +212,20 @@ def _first_pod(pods: Iterable[OwnPod], test: Any) -> OwnPod | None:
     return next((pod for pod in pods if pod.deleting_since is None and test(pod)), None)
 
 
-def _rolling(record: DeploymentRecord | None, wanted: int) -> bool:
-    return record is not None and (
-        record.observed_generation < record.generation
-        or record.updated < min(wanted, record.wanted)
+def _rolling(view: ServiceView, name: str, share: Share) -> bool:
+    """Whether not all replicas of a variant are of the newest revision, or its Deployment is still to be told of that one."""
+    record = view.deployments.get(name)
+    if record is None:
+        return False
+    variant, profile = by_name(view.variants, name), view.profiles.get(share.accelerator)
+    return (
+        (
+            variant is not None
+            and profile is not None
+            and record.inputs_hash != children.hash_of(view.service, variant, profile)
+        )
+        or record.observed_generation < record.generation
+        or record.updated < min(share.replicas, record.wanted)
         or record.replicas > record.updated
     )
 

@@ -79,6 +79,10 @@ STAGES: dict[str, tuple[Plan, str]] = {
         "PartiallyPlaced True - True PartiallyPlaced:False Available:True True",
     ),
     "scaled to zero": (placed(0, 0), "ScaledToZero True - True Placed:True ScaledToZero:True True"),
+    "edited": (
+        placed(2, 2, answering(2, 2), image="serve:2"),
+        "Rolling True - True Placed:True Available:True False",
+    ),
     "rolling": (
         placed(2, 2, answering(2, 1, updated=1)),
         "Rolling True - True Placed:True Available:True False",

@@ -6,6 +6,7 @@ Rates are compared with loops on the same API server in the same run, since an a
 import argparse
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from tests.bench import phases, table
@@ -36,8 +37,7 @@ def main() -> int:
 
 def measure(runs: int, nodes: int, log: Path, seconds: float, *, live: bool) -> table.Measured:
     """Everything that is measured with so many runs; `live`: and how runs live until they succeed."""
-    with Stage(phases.RESOURCES, nodes) as stage:
-        subject = Subject(stage, log)
+    with Stage(phases.RESOURCES, nodes) as stage, closing(Subject(stage, log)) as subject:
         before = phases.bare(stage, "before", phases.BEFORE, runs)
         ready = subject.start()
         burst = phases.burst(stage, subject, "burst", runs)
@@ -45,7 +45,7 @@ def measure(runs: int, nodes: int, log: Path, seconds: float, *, live: bool) -> 
         rest = Rest(ready, subject.rss, writes, writes / seconds * 60)
         again = subject.restart(seconds)
         life = phases.life(stage, subject, "life", runs) if live else None
-        subject.stop()
+        subject.close()
         same = phases.same(stage, "same", runs)
         after = phases.bare(stage, "after", phases.AFTER, runs)
     return table.Measured(runs, before, burst, rest, again, same, after, life)
@@ -53,11 +53,8 @@ def measure(runs: int, nodes: int, log: Path, seconds: float, *, live: bool) -> 
 
 def start_among(runs: int, log: Path, seconds: float) -> Rest:
     """The operator's start among idle runs."""
-    with Stage((phases.RUN,), 0) as stage:
-        subject = Subject(stage, log)
-        found = phases.idle(stage, subject, runs, seconds)
-        subject.stop()
-    return found
+    with Stage((phases.RUN,), 0) as stage, closing(Subject(stage, log)) as subject:
+        return phases.idle(stage, subject, runs, seconds)
 
 
 if __name__ == "__main__":

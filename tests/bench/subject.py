@@ -40,8 +40,8 @@ class Subject:
         self.operator.until_ready(300)
         return time.monotonic() - began
 
-    def stop(self) -> None:
-        """End it."""
+    def close(self) -> None:
+        """End it, if it runs."""
         self.operator.stop()
 
     @property

@@ -49,6 +49,7 @@ NO_IMAGE = "no image: set spec.image, or image in every variant"
 NO_DEVICES = "no devicesPerPod: set spec.devicesPerPod, or devicesPerPod in every variant; devices cost money, so there is no default"
 ONE_VALUE = "set value or valueFrom of a variable, not both"
 ONE_SOURCE = "valueFrom needs exactly one of configMapKeyRef, secretKeyRef and fieldRef"
+ONE_MODEL = "set exactly one of claim and uri: where the model comes from"
 LATER = "is reserved for a later version: leave it out"
 
 RULES = {
@@ -134,6 +135,28 @@ RULES = {
         "checkpoint.claim.path",
         "the path must stay inside the claim: take out '..'",
         {"checkpoint": {"claim": {"name": "c", "path": "a/..b/c"}}},
+    ),
+    "model from nowhere": Rule(SERVICE, {"model": {}}, "model", ONE_MODEL, {"model": {"uri": "org/name"}}),
+    "model from two places": Rule(
+        SERVICE,
+        {"model": {"claim": {"name": "c"}, "uri": "s3://b/m"}},
+        "model",
+        ONE_MODEL,
+        {"model": {"uri": "s3://b/m"}},
+    ),
+    "model of a variant from two places": Rule(
+        SERVICE,
+        variants(model={"claim": {"name": "c"}, "uri": "s3://b/m"}),
+        "variants[0].model",
+        ONE_MODEL,
+        variants(model={"claim": {"name": "c"}}),
+    ),
+    "credentials in a model's URI": Rule(
+        SERVICE,
+        {"model": {"uri": "s3://key:secret@bucket/model"}},
+        "model.uri",
+        "credentials do not belong in a URI, which many can read: give them to the engine by env from a Secret",
+        {"model": {"uri": "s3://bucket/model@v1"}},
     ),
     "model outside the claim": Rule(
         SERVICE,

@@ -112,7 +112,7 @@ SERVICE_STATUS = {
         for number in range(8)
     ],
     "placement": {"chosen": "p" * 1024, "decidedBy": "ListedOrder", "rejected": REJECTED},
-    "model": {"claim": NAME, "path": "c" * 256},
+    "model": {"source": "s" * 1024, "claim": NAME, "path": "c" * 256, "uri": "u" * 1024},
 }
 STATUSES: dict[str, tuple[type[BaseModel], Any]] = {
     "TrainingRun": (TrainingRunStatus, RUN_STATUS),

@@ -57,9 +57,9 @@ Conditions = Annotated[
 ]
 
 
-def clip(message: str) -> str:
-    """`message` cut to what a condition may hold."""
-    return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"
+def clip(message: str, limit: int = MESSAGE_LIMIT) -> str:
+    """`message` cut to what a condition, or another field with a limit, may hold."""
+    return message if len(message) <= limit else message[: limit - 1] + "…"
 
 
 def merge_conditions(old: Sequence[Condition], new: Sequence[Condition]) -> list[Condition]:

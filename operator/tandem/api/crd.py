@@ -103,7 +103,7 @@ INFERENCE_SERVICE = Kind(
         Column("Replicas", ".status.summary"),
         AGE,
         Column("Decided By", ".status.placement.decidedBy", wide=True),
-        Column("Model", ".status.model.path", wide=True),
+        Column("Model", ".status.model.source", wide=True),
         Column("URL", ".status.url", wide=True),
         Column("Message", READY_MESSAGE, wide=True),
     ),

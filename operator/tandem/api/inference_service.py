@@ -31,12 +31,42 @@ HEALTH_PATH = "/health"
 HttpPath = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^/[A-Za-z0-9_./~-]*$")]
 
 
+ModelUri = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=1024,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.~:/@+=,%-]*$",
+        json_schema_extra=rules(
+            cel(
+                "!self.matches('^[^/]*://[^/]*@')",
+                "credentials do not belong in a URI, which many can read: give them to the engine by env from a Secret",
+            )
+        ),
+    ),
+]
+
+
 class ModelSource(Model):
-    """Where the served model comes from."""
+    """Where the served model comes from: exactly one of these."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            cel("has(self.claim) != has(self.uri)", "set exactly one of claim and uri: where the model comes from")
+        )
+    }
 
     claim: Annotated[
-        ClaimRef, Field(description="Claim mounted read-only at /models; TANDEM_MODEL_PATH names the path.")
-    ]
+        ClaimRef | None,
+        Field(description="Claim mounted read-only at /models; TANDEM_MODEL_PATH names the path. Default: none."),
+    ] = None
+    uri: Annotated[
+        ModelUri | None,
+        Field(
+            description="What the engine fetches by itself, handed over as TANDEM_MODEL_PATH: a repository of its hub"
+            " (org/name), or a directory of an object store (s3://, gs://, az://). The operator fetches nothing. Default: none."
+        ),
+    ] = None
 
 
 class Startup(Model):
@@ -86,6 +116,10 @@ class ServingVariant(AcceleratorChoice, MainContainer):
     max_replicas: Annotated[
         int | None, Field(ge=0, le=1000, description="Most replicas of this variant. Default: no bound.")
     ] = None
+    model: Annotated[
+        ModelSource | None,
+        Field(description="Model of this variant, e.g. quantized for its accelerator. Default: the spec's."),
+    ] = None
 
 
 class InferenceServiceSpec(AcceleratorChoice, MainContainer):
@@ -112,7 +146,8 @@ class InferenceServiceSpec(AcceleratorChoice, MainContainer):
         ),
     ] = None
     model: Annotated[
-        ModelSource | None, Field(description="The model to serve. Default: none is mounted, the image carries it.")
+        ModelSource | None,
+        Field(description="The model to serve; a variant may have another. Default: none, the image carries it."),
     ] = None
     startup: Annotated[
         Startup | None, Field(description="Loading time and readiness. Default: 1800 s on /v1/models.")
@@ -166,8 +201,13 @@ class ServicePlacement(Model):
 class ServedModel(Model):
     """The model that is served."""
 
+    source: Annotated[
+        str | None,
+        Field(max_length=1024, description="Where it comes from, for people; each variant's where they differ."),
+    ] = None
     claim: Annotated[str | None, Field(max_length=253, description="Claim it comes from.")] = None
     path: Annotated[RelativePath | None, Field(description="Path inside the claim.")] = None
+    uri: Annotated[ModelUri | None, Field(description="What the engine fetches.")] = None
 
 
 class InferenceServiceStatus(Model):

@@ -72,6 +72,10 @@ class Reason(StrEnum):
         "PodSecurityWouldReject",
         "The namespace's Pod Security level refuses such pods. Change the spec as the message says, or the namespace's label.",
     )
+    NO_LOADER = (
+        "NoLoader",
+        "No engine loads a model from such a URI, and the operator fetches nothing. The message says what to write instead.",
+    )
     NAME_CONFLICT = (
         "NameConflict",
         "An object with a name that is needed exists and belongs to somebody else. Rename or remove it.",

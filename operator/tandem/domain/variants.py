@@ -1,14 +1,14 @@
 """The variants of a spec, each with everything inherited filled in, and what their pods are made from."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.base import dump
 from tandem.api.constants import DEFAULT_VARIANT
 from tandem.api.containers import EnvVar, ResourceRequirements, TemplateContainer
-from tandem.api.inference_service import InferenceServiceSpec, ServingVariant
+from tandem.api.inference_service import InferenceServiceSpec, ModelSource, ServingVariant
 from tandem.api.pod_template import PodTemplate, main_of
 from tandem.api.training_run import DEFAULT_PODS, TrainingRunSpec, TrainingVariant
 from tandem.api.workload import AcceleratorChoice, MainContainer
@@ -37,6 +37,8 @@ class Variant:
     shm_size: str | None = None
     min_replicas: int = 0
     max_replicas: int | None = None
+    model: ModelSource | None = None
+    """What its replicas serve; never for training."""
 
     def wants(self) -> str:
         """The accelerator asked for, in words: a profile's name or a selector's labels."""
@@ -106,14 +108,18 @@ def _training(spec: TrainingRunSpec, variant: TrainingVariant | None) -> Variant
 
 
 def _serving(spec: InferenceServiceSpec, variant: ServingVariant | None) -> Variant:
-    return _variant(
+    made = _variant(
         spec,
         variant,
         template=spec.template,
         pods=1,
         devices=(variant and variant.devices_per_pod) or spec.devices_per_pod or 0,
+    )
+    return replace(
+        made,
         min_replicas=(variant and variant.min_replicas) or 0,
         max_replicas=variant.max_replicas if variant else None,
+        model=(variant and variant.model) or spec.model,
     )
 
 
@@ -124,8 +130,6 @@ def _variant(
     template: PodTemplate | None,
     pods: int,
     devices: int,
-    min_replicas: int = 0,
-    max_replicas: int | None = None,
 ) -> Variant:
     inline: list[MainContainer] = [spec] if variant is None else [spec, variant]
     layers: list[MainContainer | TemplateContainer] = [main_of(template), *inline]
@@ -143,8 +147,6 @@ def _variant(
         resources=_last([layer.resources for layer in layers]),
         template=template,
         shm_size=_last([layer.shm_size for layer in inline]),
-        min_replicas=min_replicas,
-        max_replicas=max_replicas,
     )
 
 

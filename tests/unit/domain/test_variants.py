@@ -171,11 +171,29 @@ def test_an_edit_that_shapes_pods_changes_the_digest(edit: dict[str, Any]) -> No
 
 @pytest.mark.parametrize(
     "edit",
-    [{"port": 1}, {"model": {"claim": {"name": "m"}}}, {"startup": {"path": "/"}}, {"drain": {"seconds": 0}}],
+    [
+        {"port": 1},
+        {"model": {"claim": {"name": "m"}}},
+        {"model": {"uri": "org/m"}},
+        {"startup": {"path": "/"}},
+        {"drain": {"seconds": 0}},
+    ],
     ids=lambda edit: next(iter(edit)),
 )
 def test_an_edit_that_shapes_replicas_changes_the_digest(edit: dict[str, Any]) -> None:
     assert service_hash(service(**edit)) != service_hash(service())
+
+
+def test_another_source_of_the_model_is_another_digest() -> None:
+    sources = [{"claim": {"name": "m"}}, {"claim": {"name": "m", "path": "a"}}, {"uri": "m"}, {"uri": "m/a"}]
+    assert len({service_hash(service(model=source)) for source in sources}) == len(sources)
+
+
+def test_a_variant_s_model_goes_before_the_spec_s() -> None:
+    listed = [{"name": "a", "accelerator": "x", "model": {"uri": "org/int8"}}, {"name": "b", "accelerator": "x"}]
+    for model, rest in (({"uri": "org/bf16"}, "org/bf16"), (None, None)):
+        found = serving_variants(service(accelerator=None, variants=listed, model=model).spec)
+        assert [item.model and item.model.uri for item in found] == ["org/int8", rest]
 
 
 def test_replicas_bounds_and_suspend_shape_no_pod() -> None:

@@ -23,8 +23,9 @@ from tandem.api.inference_service import (
 from tandem.domain import naming
 from tandem.domain.plan import Child, Resource
 from tandem.domain.render.meta import metadata
-from tandem.domain.render.pod import ClaimMount, Extras, claims_of, directory, own, pod_spec
+from tandem.domain.render.pod import ClaimMount, Extras, directory, own, pod_spec
 from tandem.domain.render.problem import Specimen
+from tandem.domain.serving import model
 from tandem.domain.variants import Variant, inputs_hash
 
 MODEL_MOUNT = "/models"
@@ -54,8 +55,8 @@ def hash_of(service: InferenceService, variant: Variant, profile: AcceleratorPro
     more: Body = {}
     if spec.port is not None:
         more["port"] = spec.port
-    if spec.model is not None:
-        more["model"] = f"{spec.model.claim.name}/{spec.model.claim.path or ''}"
+    if variant.model is not None:
+        more["model"] = model.digest_input(variant.model)
     if spec.startup is not None:
         more["startup"] = spec.startup.model_dump(by_alias=True, exclude_none=True)
     if spec.drain is not None:
@@ -63,15 +64,9 @@ def hash_of(service: InferenceService, variant: Variant, profile: AcceleratorPro
     return inputs_hash(variant, profile, **more)
 
 
-def claims(service: InferenceService, variant: Variant) -> tuple[str, ...]:
-    """Names of all claims that the replicas of a variant mount."""
-    own = (service.spec.model.claim.name,) if service.spec.model else ()
-    return (*own, *claims_of(variant))
-
-
 def specimen(service: InferenceService, variant: Variant, profile: AcceleratorProfile) -> Specimen:
     """What is looked at before replicas of this variant are made on this profile."""
-    extras = _extras(service)
+    extras = _extras(service, variant)
     pod = _replica(service, variant, profile, extras)
     return Specimen(service.spec, variant, profile, pod, own(variant, profile, extras))
 
@@ -98,7 +93,7 @@ def deployment(service: InferenceService, variant: Variant, profile: Accelerator
             "revisionHistoryLimit": 3,
             "template": {
                 "metadata": {"labels": template["labels"]},
-                "spec": _replica(service, variant, profile, _extras(service)),
+                "spec": _replica(service, variant, profile, _extras(service, variant)),
             },
         },
     }
@@ -153,7 +148,7 @@ def _replica(service: InferenceService, variant: Variant, profile: AcceleratorPr
     return spec | {"terminationGracePeriodSeconds": grace}
 
 
-def _extras(service: InferenceService) -> Extras:
+def _extras(service: InferenceService, variant: Variant) -> Extras:
     container: Body = {"ports": [{"name": "http", "containerPort": port_of(service)}], **_probes(service)}
     drain = _drain_seconds(service)
     if drain:
@@ -161,10 +156,12 @@ def _extras(service: InferenceService) -> Extras:
         container["lifecycle"] = {"preStop": {"sleep": {"seconds": drain}}}
     env: dict[str, str] = {}
     mounts: list[ClaimMount] = []
-    if service.spec.model is not None:
-        claim = service.spec.model.claim
+    if variant.model is not None and variant.model.claim is not None:
+        claim = variant.model.claim
         env["TANDEM_MODEL_PATH"] = directory(MODEL_MOUNT, claim)
         mounts.append(ClaimMount(MODEL_VOLUME, claim.name, MODEL_MOUNT, read_only=True))
+    elif variant.model is not None:
+        env["TANDEM_MODEL_PATH"] = str(variant.model.uri)
     return Extras(env=env, claims=mounts, container=container)
 
 

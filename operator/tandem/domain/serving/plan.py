@@ -12,7 +12,8 @@ from tandem.domain import headline
 from tandem.domain.headline import Headline
 from tandem.domain.placement.request import Decision, Rejection
 from tandem.domain.plan import Child, Delete, Plan, Problem, ProblemKind, Replace, Resource, Scale
-from tandem.domain.serving import children, split, status
+from tandem.domain.render.pod import claims_of
+from tandem.domain.serving import children, model, split, status
 from tandem.domain.serving.reservation import outstanding
 from tandem.domain.serving.shares import Shares
 from tandem.domain.serving.view import ServiceView
@@ -77,12 +78,13 @@ def _report(
 
 def _obstacle(view: ServiceView) -> Headline | None:
     """What a person has to mend before anything can be made."""
+    unresolved = model.problem(view)
+    if unresolved is not None:
+        return unresolved
     for variant in view.variants:
-        for claim in children.claims(view.service, variant):
+        for claim in claims_of(variant):
             if claim not in view.claims:
-                where = view.service.namespace
-                message = f"PersistentVolumeClaim {claim!r} does not exist in {where}: create it"
-                return headline.blocked(Reason.CLAIM_MISSING, message)
+                return model.claim_missing(view, claim)
         for profile in variant.matching(view.profiles):
             problem = children.specimen(view.service, variant, profile).problem(view.namespace)
             if problem is not None:

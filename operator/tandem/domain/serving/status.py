@@ -15,7 +15,7 @@ from tandem.domain.placement import candidates
 from tandem.domain.placement.place import DECIDED_BY
 from tandem.domain.placement.rejection import REFUSING
 from tandem.domain.placement.request import Rejection
-from tandem.domain.serving import children
+from tandem.domain.serving import children, model
 from tandem.domain.serving.shares import Share, Shares
 from tandem.domain.serving.split import lacking
 from tandem.domain.serving.view import ServiceView
@@ -90,7 +90,6 @@ def render(view: ServiceView, shares: Shares, rejected: Iterable[Rejection], why
     service = view.service
     rejections = tuple(rejected)
     counted = account(view, shares)
-    model = service.spec.model
     status = InferenceServiceStatus(
         observed_generation=service.generation,
         replicas=counted.existing,
@@ -105,19 +104,29 @@ def render(view: ServiceView, shares: Shares, rejected: Iterable[Rejection], why
             decided_by=DECIDED_BY,
             rejected=candidates.rejected_status(rejections),
         ),
-        model=ServedModel(claim=model.claim.name, path=model.claim.path) if model else None,
+        model=_model(view),
         conditions=merge_conditions(service.status.conditions, _conditions(view, counted, why)),
     )
     return dump(status)
 
 
+def _model(view: ServiceView) -> ServedModel | None:
+    sources = list(dict.fromkeys(variant.model for variant in view.variants if variant.model))
+    if not sources:
+        return None
+    names = clip(", ".join(model.name(source) for source in sources), 1024)
+    if len(sources) > 1:
+        return ServedModel(source=names)
+    claim = sources[0].claim
+    return ServedModel(source=names, claim=claim and claim.name, path=claim and claim.path, uri=sources[0].uri)
+
+
 def _conditions(view: ServiceView, counted: Account, why: Headline) -> list[Condition]:
     write = ConditionWriter(view.service.generation, view.now)
     conditions = write.readiness(why)
-    model = view.service.spec.model
-    if model is not None and model.claim.name not in view.claims:
-        message = f"PersistentVolumeClaim {model.claim.name!r} does not exist"
-        conditions.append(write(ConditionType.MODEL_RESOLVED, False, Reason.CLAIM_MISSING, message))
+    unresolved = model.problem(view)
+    if unresolved is not None:
+        conditions.append(write(ConditionType.MODEL_RESOLVED, False, unresolved.reason, unresolved.message))
     else:
         conditions.append(write(ConditionType.MODEL_RESOLVED, True, Reason.MODEL_RESOLVED))
     if counted.placed >= counted.wanted:

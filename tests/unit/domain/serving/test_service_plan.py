@@ -178,6 +178,11 @@ def test_a_variant_that_is_gone_loses_its_deployment() -> None:
             "ClaimMissing",
             "'data'",
         ),
+        (
+            {"model": {"uri": "http://models/m"}},
+            "NoLoader",
+            "use a repository's name (org/name), s3://, gs://, az:// or",
+        ),
         ({"env": [{"name": "VISIBLE", "value": "0"}]}, "InvalidSpec", "VISIBLE"),
         ({"accelerator": "h100"}, "UnknownAccelerator", "h100"),
         ({"devicesPerPod": 3}, "IllegalCount", "1, 8"),

@@ -241,13 +241,6 @@ def test_a_variant_whose_profile_is_gone_says_which() -> None:
     assert variant(plan) == ("ProfileMissing", "AcceleratorProfile nvidia-h20 is gone")
 
 
-def test_the_served_model_is_named() -> None:
-    view = service_view(service(model={"claim": {"name": "models", "path": "r2"}}), claims={"models"})
-    plan = decide_service(view, STATE)
-    assert plan.status is not None
-    assert plan.status["model"] == {"claim": "models", "path": "r2"}
-
-
 @given(st.text(min_size=1, max_size=2000))
 def test_a_status_stays_one_that_the_api_server_takes_whatever_servers_say(text: str) -> None:
     listed = [{"name": f"v{i}", "acceleratorSelector": {"matchLabels": {"stack": "any"}}} for i in range(8)]

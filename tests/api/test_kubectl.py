@@ -30,7 +30,10 @@ def kubectl(server: Server, *args: str, stdin: Object | None = None) -> str:
         ("trun.spec.devicesPerPod", "Whole devices for each pod."),
         ("trun.spec.template", "Refused with the way out: hostNetwork"),
         ("trun.spec.template.spec.hostNetwork", "pods reach each other by the headless Service"),
-        ("infsvc.spec.variants.maxReplicas", "Most replicas of this variant. Default: no bound."),
+        (
+            "infsvc.spec.variants.maxReplicas",
+            "Most replicas of this variant. What no variant may take counts as unplaced.",
+        ),
         ("infsvc.status.placement.rejected", "The candidates of the last decision that were not taken."),
         ("accel.spec.perDevice.shm", "Size of /dev/shm per device"),
     ],

@@ -129,6 +129,13 @@ RULES = {
         "minReplicas is larger than maxReplicas",
         variants(minReplicas=2, maxReplicas=2),
     ),
+    "maxReplicas of 0 everywhere": Rule(
+        SERVICE,
+        variants(maxReplicas=0),
+        "",
+        "maxReplicas is 0 in every variant, so no replica could run: to pause the service set replicas to 0",
+        variants(minReplicas=5) | {"replicas": 1},
+    ),
     "checkpoint outside the claim": Rule(
         RUN,
         {"checkpoint": {"claim": {"name": "c", "path": "a/../.."}}},

@@ -111,10 +111,20 @@ class ServingVariant(AcceleratorChoice, MainContainer):
     devices_per_pod: DevicesPerPod = None
     min_replicas: Annotated[
         int | None,
-        Field(ge=0, le=1000, description="Replicas given to this variant before others are filled. Default: 0."),
+        Field(
+            ge=0,
+            le=1000,
+            description="Replicas given to this variant before others are filled. Where all minimums together are more than"
+            " spec.replicas, those listed first are served first. Replicas that have a place do not move for it. Default: 0.",
+        ),
     ] = None
     max_replicas: Annotated[
-        int | None, Field(ge=0, le=1000, description="Most replicas of this variant. Default: no bound.")
+        int | None,
+        Field(
+            ge=0,
+            le=1000,
+            description="Most replicas of this variant. What no variant may take counts as unplaced. Default: no bound.",
+        ),
     ] = None
     model: Annotated[
         ModelSource | None,
@@ -125,7 +135,17 @@ class ServingVariant(AcceleratorChoice, MainContainer):
 class InferenceServiceSpec(AcceleratorChoice, MainContainer):
     """What to serve, with what, and on which accelerators."""
 
-    model_config = {"json_schema_extra": rules(ONE_ACCELERATOR, IMAGE_SOMEWHERE, DEVICES_SOMEWHERE)}
+    model_config = {
+        "json_schema_extra": rules(
+            ONE_ACCELERATOR,
+            IMAGE_SOMEWHERE,
+            DEVICES_SOMEWHERE,
+            cel(
+                "!has(self.variants) || self.variants.size() == 0 || self.variants.exists(v, !has(v.maxReplicas) || v.maxReplicas > 0)",
+                "maxReplicas is 0 in every variant, so no replica could run: to pause the service set replicas to 0",
+            ),
+        )
+    }
 
     replicas: Annotated[
         int,

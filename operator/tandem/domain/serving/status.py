@@ -158,7 +158,7 @@ def _variant(view: ServiceView, shares: Shares, name: str, rejected: tuple[Rejec
     ready = record.ready if record else 0
     if share is None:
         why = next((item for item in rejected if item.variant == name), None)
-        reason, message = (why.reason, why.message) if why else (Reason.PENDING, None)
+        reason, message = (why.reason, why.message) if why else (Reason.PENDING, _below_minimum(view, shares, name))
         return VariantStatus(
             name=name, replicas=0, ready=ready, reason=reason.value, message=clip(message) if message else None
         )
@@ -166,7 +166,7 @@ def _variant(view: ServiceView, shares: Shares, name: str, rejected: tuple[Rejec
     if share.accelerator not in view.profiles:
         reason, message = Reason.PROFILE_MISSING, f"AcceleratorProfile {share.accelerator} is gone"
     elif ready >= share.replicas and not _rolling(view, name, share):
-        reason, message = Reason.AVAILABLE, None
+        reason, message = Reason.AVAILABLE, _below_minimum(view, shares, name)
     elif trouble is not None:
         reason, message = trouble.reason, trouble.message
     else:
@@ -179,6 +179,16 @@ def _variant(view: ServiceView, shares: Shares, name: str, rejected: tuple[Rejec
         reason=reason.value,
         message=clip(message) if message else None,
     )
+
+
+def _below_minimum(view: ServiceView, shares: Shares, name: str) -> str | None:
+    """Why a variant has fewer replicas than its minimum though none is missing."""
+    variant = by_name(view.variants, name)
+    minimum = variant.min_replicas if variant is not None else 0
+    held = shares[name].replicas if name in shares else 0
+    if held >= minimum or not shares or lacking(view, shares) > 0:
+        return None
+    return f"{held} of minReplicas {minimum}: all {times(view.service.spec.replicas, 'replica')} have a place already"
 
 
 def _names(view: ServiceView) -> list[str]:

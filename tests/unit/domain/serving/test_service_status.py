@@ -241,6 +241,70 @@ def test_a_variant_whose_profile_is_gone_says_which() -> None:
     assert variant(plan) == ("ProfileMissing", "AcceleratorProfile nvidia-h20 is gone")
 
 
+def minimums(replicas: int, held: dict[str, int], free: int = 8) -> dict[str, tuple[int, str | None]]:
+    """Variant -> replicas and message, of two variants with minimums of 2 and 3; `held` had a place before."""
+    listed = [
+        {"name": "a", "accelerator": "nvidia-h20", "minReplicas": 2},
+        {"name": "b", "accelerator": "nvidia-h20", "minReplicas": 3},
+    ]
+    before = [
+        {"name": name, "accelerator": "nvidia-h20", "replicas": count, "ready": 0, "reason": "Starting"}
+        for name, count in held.items()
+    ]
+    obj = service(
+        {"variants": before} if held else {}, accelerator=None, variants=listed, replicas=replicas, devicesPerPod=1
+    )
+    plan = decide_service(service_view(obj), snapshot([node("gpu-0", free)], ()))
+    found = InferenceServiceStatus.model_validate(plan.status).variants or []
+    return {item.name: (item.replicas, item.message) for item in found}
+
+
+def test_minimums_that_are_more_than_replicas_are_served_in_listed_order_and_the_rest_is_told() -> None:
+    assert minimums(4, {}) == {"a": (2, None), "b": (2, None)}
+    told = "2 of minReplicas 3: all 4 replicas have a place already"
+    view = service_view(
+        service(
+            {"variants": [available("a", 2), available("b", 2)]},
+            accelerator=None,
+            replicas=4,
+            variants=[
+                {"name": "a", "accelerator": "nvidia-h20", "minReplicas": 2},
+                {"name": "b", "accelerator": "nvidia-h20", "minReplicas": 3},
+            ],
+        ),
+        [deployment("a", 2), deployment("b", 2)],
+    )
+    plan = plan_service(view)
+    assert plan.status is not None
+    assert [item.get("message") for item in plan.status["variants"]] == [None, told]
+    assert plan.reason is Reason.AVAILABLE
+
+
+def available(name: str, replicas: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "accelerator": "nvidia-h20",
+        "replicas": replicas,
+        "ready": replicas,
+        "reason": "Available",
+    }
+
+
+def test_replicas_that_have_a_place_do_not_move_for_a_minimum() -> None:
+    assert minimums(2, {"a": 2}) == {
+        "a": (2, None),
+        "b": (0, "0 of minReplicas 3: all 2 replicas have a place already"),
+    }
+    assert minimums(3, {"a": 2})["b"] == (1, None)
+
+
+def test_while_replicas_are_missing_or_none_are_wanted_the_minimum_is_not_the_trouble() -> None:
+    assert minimums(0, {}) == {"a": (0, None), "b": (0, None)}
+    short = minimums(5, {"a": 2}, free=0)["b"]
+    assert short[0] == 0
+    assert "offer no nvidia.com/gpu" in str(short[1])
+
+
 @given(st.text(min_size=1, max_size=2000))
 def test_a_status_stays_one_that_the_api_server_takes_whatever_servers_say(text: str) -> None:
     listed = [{"name": f"v{i}", "acceleratorSelector": {"matchLabels": {"stack": "any"}}} for i in range(8)]

@@ -143,3 +143,11 @@ def test_a_source_that_was_stored_past_the_schema_is_not_guessed_at(source: dict
     plan = planned({"c"}, model=source)
     assert resolved(plan) == ("False", "InvalidSpec", "model: set exactly one of claim and uri")
     assert plan.create == ()
+
+
+def test_a_claim_of_the_template_has_to_be_there_too() -> None:
+    template = {"spec": {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}}
+    assert planned({"data"}, template=template).create
+    missing = planned(template=template)
+    assert (missing.reason.value, missing.create) == ("ClaimMissing", ())
+    assert status_of(missing, ConditionType.MODEL_RESOLVED) == "True"

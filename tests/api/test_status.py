@@ -108,6 +108,7 @@ SERVICE_STATUS = {
             "ready": 125,
             "reason": Reason.AVAILABLE.value,
             "message": MESSAGE,
+            "ownedFields": "o" * 64,
         }
         for number in range(8)
     ],

@@ -126,6 +126,47 @@ def test_a_deployment_of_ours() -> None:
     )
 
 
+OURS = {
+    "f:replicas": {},
+    "f:template": {"f:spec": {"f:containers": {'k:{"name":"main"}': {"f:image": {}, "f:args": {}}}}},
+}
+
+
+def entry(manager: str, spec: dict[str, Any], operation: str = "Update", **more: Any) -> dict[str, Any]:
+    """An entry of managedFields."""
+    return {"manager": manager, "operation": operation, "fieldsV1": {"f:spec": spec}, **more}
+
+
+def owned(*entries: dict[str, Any]) -> str:
+    raw = child()
+    raw["metadata"]["managedFields"] = list(entries)
+    record = trim.deployment(raw)
+    assert record is not None
+    return record.owned
+
+
+def test_which_fields_are_ours_is_one_digest_whatever_else_is_written() -> None:
+    ours = owned(entry("tandem", OURS))
+    others = entry("kubectl-edit", {"f:paused": {}})
+    status = entry("tandem", {"f:replicas": {}, "f:x": {}}, subresource="status")
+    later = entry("tandem", {name: below for name, below in OURS.items() if name != "f:replicas"})
+    assert {owned(others, entry("tandem", OURS), status), owned(later)} == {ours}
+    assert owned(entry("tandem", OURS), entry("tandem", {"f:template": {}}, "Apply")) == ours
+
+
+def test_a_field_of_ours_that_another_wrote_changes_the_digest() -> None:
+    lost = {"f:template": {"f:spec": {"f:containers": {'k:{"name":"main"}': {"f:args": {}}}}}}
+    assert owned(entry("tandem", lost), entry("kubectl-edit", OURS)) != owned(entry("tandem", OURS))
+    assert owned(entry("kubectl-edit", OURS)) == owned() == ""
+
+
+def test_a_deployment_says_what_it_was_rendered_as() -> None:
+    raw = child()
+    assert getattr(trim.deployment(raw), "rendered", None) == ""
+    raw["metadata"]["annotations"]["tandem.dev/rendered"] = "abc"
+    assert getattr(trim.deployment(raw), "rendered", None) == "abc"
+
+
 @pytest.mark.parametrize(("spec", "wanted"), [({}, 1), ({"replicas": 0}, 0)])
 def test_a_deployment_that_was_just_made(spec: dict[str, int], wanted: int) -> None:
     record = trim.deployment(child(spec=spec))

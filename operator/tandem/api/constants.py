@@ -30,6 +30,9 @@ LABEL_STACK = f"{GROUP}/stack"
 LABEL_VENDOR = f"{GROUP}/vendor"
 LABEL_FAMILY = f"{GROUP}/family"
 
+ANNOTATION_RENDERED = f"{GROUP}/rendered"
+"""Digest of a Deployment's spec as it was rendered: only the very same rendering may put right what others changed."""
+
 ANNOTATION_SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 """The cluster autoscaler must not scale down a node under a gang: every eviction costs the whole attempt."""
 

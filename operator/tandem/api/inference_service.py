@@ -204,6 +204,13 @@ class VariantStatus(Model):
     ] = None
     replicas: Annotated[int, Field(ge=0, description="Replicas given to this variant.")]
     ready: Annotated[int, Field(ge=0, description="Replicas that answer.")]
+    owned_fields: Annotated[
+        str | None,
+        Field(
+            max_length=64,
+            description="Digest of which fields of its Deployment the operator wrote; another one is somebody else's change.",
+        ),
+    ] = None
     reason: Annotated[str, Field(max_length=63, description="State of the variant, from docs/reasons.md.")]
     message: Annotated[Message | None, Field(description="One sentence about it.")] = None
 

@@ -1,7 +1,7 @@
 """Carries a plan out, in the order that makes a crash between any two writes harmless.
 
 An intent is written first, guarded by the resourceVersion it was decided on; if that is refused nothing else is written.
-Then children are made (Services before Deployments before pods), replaced, scaled and deleted, and last a plain status is
+Then children are made (Services before Deployments before pods), replaced, set right, scaled and deleted, and last a plain status is
 written. Every reply goes into the stores, so the next plan never works on a cache older than its own writes.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from tandem.api.constants import API_VERSION, FIELD_MANAGER
-from tandem.cluster.client import MERGE_PATCH, ApiError, Client, core_path, group_path
+from tandem.cluster.client import JSON, MERGE_PATCH, ApiError, Client, core_path, group_path
 from tandem.domain.observed import Key
 from tandem.domain.plan import Child, Delete, Plan, Problem, ProblemKind, Replace, Resource, Scale
 
@@ -95,6 +95,7 @@ class Applier:
             problems = await self._together(
                 [
                     *(self._replace(target, item) for item in plan.replace),
+                    *(self._set_again(target, item) for item in plan.apply),
                     *(self._scale(target, item) for item in plan.scale),
                     *(self._delete(target, item) for item in plan.delete),
                 ]
@@ -184,12 +185,21 @@ class Applier:
         return Problem(ProblemKind.NAME_CONFLICT, child.name, message)
 
     async def _replace(self, target: Target, change: Replace) -> Problem | None:
+        return await self._rewrite(target, change, "PUT", JSON, {})
+
+    async def _set_again(self, target: Target, change: Replace) -> Problem | None:
+        return await self._rewrite(target, change, "PATCH", APPLY_PATCH, {"force": "true"})
+
+    async def _rewrite(
+        self, target: Target, change: Replace, method: str, content_type: str, options: Mapping[str, str]
+    ) -> Problem | None:
         child = change.child
         guard = {"uid": change.uid, "resourceVersion": str(change.resource_version)}
         body = {**child.body, "metadata": {**child.body["metadata"], **guard}}
         path = child_path(child.resource, target.key.namespace, child.name)
+        query = {"fieldManager": FIELD_MANAGER, **options}
         try:
-            reply = await self._request("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=body)
+            reply = await self._request(method, path, query=query, body=body, content_type=content_type)
         except ApiError as error:
             return _problem(child.name, error)
         self._mirror.child(child.resource, reply)

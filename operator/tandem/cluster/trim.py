@@ -15,6 +15,8 @@ from typing import Any, TypeVar, cast
 import structlog
 
 from tandem.api.constants import (
+    ANNOTATION_RENDERED,
+    FIELD_MANAGER,
     GROUP,
     LABEL_ACCELERATOR,
     LABEL_ATTEMPT,
@@ -28,7 +30,7 @@ from tandem.api.constants import (
     MANAGED_BY,
 )
 from tandem.cluster import ending
-from tandem.domain import clock, quantity
+from tandem.domain import clock, naming, quantity
 from tandem.domain.observed import (
     ChildRecord,
     ClaimRecord,
@@ -162,10 +164,30 @@ def deployment(raw: Raw) -> DeploymentRecord | None:
         updated=status.get("updatedReplicas") or 0,
         ready=status.get("readyReplicas") or 0,
         available=status.get("availableReplicas") or 0,
+        rendered=_shared((metadata.get("annotations") or {}).get(ANNOTATION_RENDERED, "")),
+        owned=_shared(_owned(metadata)),
         refused=_shared(_message(status, "ReplicaFailure", "True")),
         overdue=_shared(_message(status, "Progressing", "False")),
         deleting="deletionTimestamp" in metadata,
     )
+
+
+def _owned(metadata: Raw) -> str:
+    """Digest of the paths below spec that are ours: whoever changes or removes such a field takes it out of the set.
+
+    Ours are two entries once fields were applied: those of updates and those of applies.
+    """
+    owned: Raw = {}
+    for entry in metadata.get("managedFields") or ():
+        if entry.get("manager") == FIELD_MANAGER and not entry.get("subresource"):
+            _merge(owned, (entry.get("fieldsV1") or {}).get("f:spec") or {})
+    owned.pop("f:replicas", None)
+    return naming.inputs_hash(owned) if owned else ""
+
+
+def _merge(into: Raw, more: Raw) -> None:
+    for name, below in more.items():
+        _merge(into.setdefault(name, {}), below)
 
 
 def _message(status: Raw, kind: str, state: str) -> str:

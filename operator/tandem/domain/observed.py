@@ -134,6 +134,10 @@ class DeploymentRecord:
     updated: int = 0
     ready: int = 0
     available: int = 0
+    rendered: str = ""
+    """Digest of what it was rendered as; see constants.ANNOTATION_RENDERED."""
+    owned: str = ""
+    """Digest of which fields of its spec were last written by us, by the API server's account. Replicas apart."""
     refused: str = ""
     """Message of condition ReplicaFailure: the API server refused a pod."""
     overdue: str = ""

@@ -107,6 +107,8 @@ class Plan:
     create: tuple[Child, ...] = ()
     """Made if absent. A failure of one kind of resource stops the kinds after it."""
     replace: tuple[Replace, ...] = ()
+    apply: tuple[Replace, ...] = ()
+    """Bodies whose fields are set again; what others have added stays."""
     scale: tuple[Scale, ...] = ()
     delete: tuple[Delete, ...] = ()
     events: tuple[Event, ...] = ()
@@ -123,4 +125,4 @@ class Plan:
     @property
     def acts(self) -> bool:
         """Whether anything but the status is written."""
-        return bool(self.create or self.replace or self.scale or self.delete)
+        return bool(self.create or self.replace or self.apply or self.scale or self.delete)

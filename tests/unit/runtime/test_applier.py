@@ -249,6 +249,24 @@ async def test_replace_and_scale_are_refused_on_a_changed_deployment(setting: Se
     assert setting.api.objects[path]["spec"] == {"replicas": 3}
 
 
+async def test_fields_are_set_again_by_apply_so_that_what_others_added_stays(setting: Setting) -> None:
+    """Guarded like a replacement: on a changed Deployment nothing is decided."""
+    path = "/apis/apps/v1/namespaces/team/deployments/hello-main"
+    metadata = {"name": "hello-main", "namespace": "team", "uid": "d"}
+    stored = setting.api.put(
+        path, {"kind": "Deployment", "metadata": metadata, "spec": {"paused": True, "replicas": 1}}
+    )
+    version = int(stored["metadata"]["resourceVersion"])
+    whole = Child(Resource.DEPLOYMENT, {"metadata": {"name": "hello-main"}, "spec": {"replicas": 3}})
+
+    for uid, at in (("other", version), ("d", version - 1)):
+        [problem] = (await setting.run(apply=(Replace(whole, uid, at),))).problems
+        assert problem.kind is ProblemKind.TRANSIENT
+    assert await setting.run(apply=(Replace(whole, "d", version),)) == Outcome()
+    assert setting.api.objects[path]["spec"] == {"paused": True, "replicas": 3}
+    assert setting.api.asked == ["PATCH deployments/hello-main"] * 3
+
+
 def pod_delete(name: str, uid: str = "standing-uid") -> Delete:
     """The deletion of a pod as it was seen."""
     return Delete(Resource.POD, name, uid)

@@ -5,6 +5,7 @@ from typing import Any
 
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.constants import (
+    ANNOTATION_RENDERED,
     LABEL_ACCELERATOR,
     LABEL_INPUTS_HASH,
     LABEL_ROLE,
@@ -78,24 +79,23 @@ def deployment(service: InferenceService, variant: Variant, profile: Accelerator
     chosen = {**selector(service.name), LABEL_VARIANT: variant.name}
     labels = {**chosen, LABEL_ACCELERATOR: profile.name}
     template = metadata(service, "unnamed", {**labels, LABEL_INPUTS_HASH: digest})
+    spec = {
+        "selector": {"matchLabels": chosen},
+        # Surge without free devices is a deadlock: the new pod waits for the old one's devices.
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+        "progressDeadlineSeconds": startup + PULL_ALLOWANCE_SECONDS,
+        "revisionHistoryLimit": 3,
+        "template": {
+            "metadata": {"labels": template["labels"]},
+            "spec": _replica(service, variant, profile, _extras(service, variant)),
+        },
+    }
+    notes = {LABEL_INPUTS_HASH: digest, ANNOTATION_RENDERED: naming.inputs_hash(spec)}
     body = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": metadata(
-            service, naming.deployment(service.name, variant.name), labels, {LABEL_INPUTS_HASH: digest}
-        ),
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": chosen},
-            # Surge without free devices is a deadlock: the new pod waits for the old one's devices.
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
-            "progressDeadlineSeconds": startup + PULL_ALLOWANCE_SECONDS,
-            "revisionHistoryLimit": 3,
-            "template": {
-                "metadata": {"labels": template["labels"]},
-                "spec": _replica(service, variant, profile, _extras(service, variant)),
-            },
-        },
+        "metadata": metadata(service, naming.deployment(service.name, variant.name), labels, notes),
+        "spec": {"replicas": replicas, **spec},
     }
     return Child(Resource.DEPLOYMENT, body)
 

@@ -2,9 +2,10 @@
 
 Shares of replicas are decided first and written as an intent; the Deployments follow from them. A Deployment is made anew
 only when the digest of its inputs changes, so neither a profile's edit nor an upgrade of the operator restarts a replica.
+What others changed in one is put right without making it anew (`drift`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from tandem.api.reasons import Reason
@@ -13,7 +14,7 @@ from tandem.domain.headline import Headline
 from tandem.domain.placement.request import Decision, Rejection
 from tandem.domain.plan import Child, Delete, Plan, Problem, ProblemKind, Replace, Resource, Scale
 from tandem.domain.render.pod import claims_of
-from tandem.domain.serving import children, model, split, status
+from tandem.domain.serving import children, drift, model, split, status
 from tandem.domain.serving.reservation import outstanding
 from tandem.domain.serving.shares import Shares
 from tandem.domain.serving.view import ServiceView
@@ -40,8 +41,9 @@ def plan_service(view: ServiceView, *, decision: Decision | None = None, problem
         shares = split.grown(shares, decision)
         rejected = decision.rejected
     changed = shares != split.recorded(view)
+    repaired = drift.repairs(view, shares)
     again = view.timing.look_again if split.lacking(view, shares) else None
-    plan = _report(view, shares, rejected, status.state(view, shares, rejected), again)
+    plan = _report(view, shares, rejected, status.state(view, shares, rejected), again, repaired)
     return replace(
         plan,
         intent=changed,
@@ -49,7 +51,8 @@ def plan_service(view: ServiceView, *, decision: Decision | None = None, problem
         standing=outstanding(view, shares) if changed and decision is None else None,
         create=_missing(view, shares),
         replace=_outdated(view, shares),
-        scale=_misscaled(view, shares),
+        apply=tuple(repaired.values()),
+        scale=_misscaled(view, shares, repaired.values()),
         delete=_dropped(view),
     )
 
@@ -66,10 +69,15 @@ def _hindered(view: ServiceView, obstacle: Headline, problems: Sequence[Problem]
 
 
 def _report(
-    view: ServiceView, shares: Shares, rejected: Sequence[Rejection], why: Headline, requeue_after: float | None
+    view: ServiceView,
+    shares: Shares,
+    rejected: Sequence[Rejection],
+    why: Headline,
+    requeue_after: float | None,
+    repaired: Collection[str] = (),
 ) -> Plan:
     return Plan(
-        status=status.render(view, shares, rejected, why),
+        status=status.render(view, shares, rejected, why, repaired),
         events=headline.events(view.service.status.conditions, why),
         requeue_after=requeue_after,
         reason=why.reason,
@@ -137,10 +145,10 @@ def _outdated(view: ServiceView, shares: Shares) -> tuple[Replace, ...]:
     return tuple(changes)
 
 
-def _misscaled(view: ServiceView, shares: Shares) -> tuple[Scale, ...]:
-    """Deployments with another number of replicas than their share; one that is replaced gets its number there."""
-    replaced = {change.child.name for change in _outdated(view, shares)}
-    return tuple(scale for scale in _scales(view, shares) if scale.name not in replaced)
+def _misscaled(view: ServiceView, shares: Shares, repaired: Iterable[Replace]) -> tuple[Scale, ...]:
+    """Deployments with another number of replicas than their share; one that is written anyway gets its number there."""
+    written = {change.child.name for change in (*_outdated(view, shares), *repaired)}
+    return tuple(scale for scale in _scales(view, shares) if scale.name not in written)
 
 
 def _scales(view: ServiceView, shares: Shares) -> tuple[Scale, ...]:

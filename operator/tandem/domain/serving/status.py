@@ -1,6 +1,6 @@
 """The whole status of a service, from its shares and what its Deployments show."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from math import floor
 from typing import Any
@@ -15,7 +15,7 @@ from tandem.domain.placement import candidates
 from tandem.domain.placement.place import DECIDED_BY
 from tandem.domain.placement.rejection import REFUSING
 from tandem.domain.placement.request import Rejection
-from tandem.domain.serving import children, model
+from tandem.domain.serving import children, drift, model
 from tandem.domain.serving.shares import Share, Shares
 from tandem.domain.serving.split import lacking
 from tandem.domain.serving.view import ServiceView
@@ -85,8 +85,10 @@ def state(view: ServiceView, shares: Shares, rejected: Iterable[Rejection]) -> H
     return Headline(Reason.AVAILABLE, f"{counted.available} of {counted.wanted} replicas answer")
 
 
-def render(view: ServiceView, shares: Shares, rejected: Iterable[Rejection], why: Headline) -> dict[str, Any]:
-    """The status as it is written."""
+def render(
+    view: ServiceView, shares: Shares, rejected: Iterable[Rejection], why: Headline, repaired: Collection[str] = ()
+) -> dict[str, Any]:
+    """The status as it is written. `repaired` are the variants whose Deployments are put right before that."""
     service = view.service
     rejections = tuple(rejected)
     counted = account(view, shares)
@@ -98,7 +100,7 @@ def render(view: ServiceView, shares: Shares, rejected: Iterable[Rejection], why
         unplaced_replicas=max(0, lacking(view, shares)) or None,
         selector=",".join(f"{key}={value}" for key, value in children.selector(service.name).items()),
         url=children.url(service),
-        variants=[_variant(view, shares, name, rejections) for name in _names(view)],
+        variants=[_variant(view, shares, name, rejections, repaired) for name in _names(view)],
         placement=ServicePlacement(
             chosen=",".join(_profiles_in_use(view, shares)) or None,
             decided_by=DECIDED_BY,
@@ -152,33 +154,40 @@ def _conditions(view: ServiceView, counted: Account, why: Headline) -> list[Cond
     return conditions
 
 
-def _variant(view: ServiceView, shares: Shares, name: str, rejected: tuple[Rejection, ...]) -> VariantStatus:
+def _variant(
+    view: ServiceView, shares: Shares, name: str, rejected: tuple[Rejection, ...], repaired: Collection[str]
+) -> VariantStatus:
     share = shares.get(name)
     record = view.deployments.get(name)
-    ready = record.ready if record else 0
     if share is None:
-        why = next((item for item in rejected if item.variant == name), None)
-        reason, message = (why.reason, why.message) if why else (Reason.PENDING, _below_minimum(view, shares, name))
-        return VariantStatus(
-            name=name, replicas=0, ready=ready, reason=reason.value, message=clip(message) if message else None
-        )
-    trouble = _trouble(view, {name: share})
-    if share.accelerator not in view.profiles:
-        reason, message = Reason.PROFILE_MISSING, f"AcceleratorProfile {share.accelerator} is gone"
-    elif ready >= share.replicas and not _rolling(view, name, share):
-        reason, message = Reason.AVAILABLE, _below_minimum(view, shares, name)
-    elif trouble is not None:
-        reason, message = trouble.reason, trouble.message
+        found = ((item.reason, item.message) for item in rejected if item.variant == name)
+        reason, message = next(found, (Reason.PENDING, None))
     else:
-        reason, message = (Reason.ROLLING if ready else Reason.STARTING), None
+        reason, message = _variant_state(view, name, share, record)
+    message = message or drift.left(view, shares, name) or _below_minimum(view, shares, name)
     return VariantStatus(
         name=name,
-        accelerator=share.accelerator,
-        replicas=share.replicas,
-        ready=ready,
+        accelerator=share.accelerator if share else None,
+        replicas=share.replicas if share else 0,
+        ready=record.ready if record else 0,
+        owned_fields=drift.recorded(view, name, repaired),
         reason=reason.value,
         message=clip(message) if message else None,
     )
+
+
+def _variant_state(
+    view: ServiceView, name: str, share: Share, record: DeploymentRecord | None
+) -> tuple[Reason, str | None]:
+    ready = record.ready if record else 0
+    trouble = _trouble(view, {name: share})
+    if share.accelerator not in view.profiles:
+        return Reason.PROFILE_MISSING, f"AcceleratorProfile {share.accelerator} is gone"
+    if ready >= share.replicas and not _rolling(view, name, share):
+        return Reason.AVAILABLE, None
+    if trouble is not None:
+        return trouble.reason, trouble.message
+    return (Reason.ROLLING if ready else Reason.STARTING), None
 
 
 def _below_minimum(view: ServiceView, shares: Shares, name: str) -> str | None:

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tandem.api.inference_service import InferenceServiceStatus
 from tandem.domain.plan import ProblemKind
 from tests.unit.domain.builders import GPU, GPUS, NPU, PROFILES, profile
-from tests.unit.domain.serving.world import SPEC, World
+from tests.unit.domain.serving.world import EDITED, SPEC, World
 
 ASCEND, NVIDIA = SPEC["variants"]
 VARIANTS: list[list[dict[str, Any]]] = [
@@ -68,6 +68,15 @@ class ServiceMachine(RuleBasedStateMachine):
     def a_deployment_is_deleted_by_hand(self, index: int) -> None:
         names = sorted(self.world.deployments)
         del self.world.deployments[names[index % len(names)]]
+
+    @precondition(lambda self: self.world.deployments)
+    @rule(index=st.integers(0, 3))
+    def a_deployment_is_edited_by_hand(self, index: int) -> None:
+        self.world.faults.clear()
+        self.world.settle()
+        names = sorted(self.world.deployments)
+        if names:
+            self.world.edit_deployment(names[index % len(names)])
 
     @rule(name=NAMES, count=st.integers(0, 4))
     def others_take_devices(self, name: str, count: int) -> None:
@@ -130,7 +139,8 @@ class ServiceMachine(RuleBasedStateMachine):
             self.world.change_profile(
                 name, profile(name, resources[name], known.labels, env=env, revision=known.spec.revision)
             )
-        assert self.world.plan().replace == ()
+        plan = self.world.plan()
+        assert (plan.replace, plan.apply) == ((), ())
 
     @rule()
     def a_profile_s_revision_is_raised(self) -> None:
@@ -165,6 +175,9 @@ class ServiceMachine(RuleBasedStateMachine):
             record.variant in {v["name"] for v in world.spec["variants"]} for record in world.deployments.values()
         )
         assert self.conditions()["Ready"] == "True"
+        told = {item["name"]: item.get("message", "") for item in world.status["variants"]}
+        for record in world.deployments.values():
+            assert record.owned != EDITED or not record.wanted or "changed by somebody else" in told[record.variant]
         if sum(shares.values()) < world.spec["replicas"]:
             assert world.status["unplacedReplicas"] == world.spec["replicas"] - sum(shares.values())
             rooms = {"nvidia-h20": 4, "ascend-910b": 4}

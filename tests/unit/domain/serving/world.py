@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tandem.api.accelerator_profile import AcceleratorProfile
-from tandem.api.constants import LABEL_ACCELERATOR, LABEL_INPUTS_HASH, LABEL_VARIANT
+from tandem.api.constants import ANNOTATION_RENDERED, LABEL_ACCELERATOR, LABEL_INPUTS_HASH, LABEL_VARIANT
 from tandem.api.inference_service import InferenceService, InferenceServiceStatus
 from tandem.domain.observed import ChildRecord, Children, DeploymentRecord, ForeignPod, NamespaceRecord
 from tandem.domain.placement.fit import snapshot
@@ -21,6 +21,7 @@ from tandem.domain.serving.plan import plan_service
 from tandem.domain.serving.view import ServiceView
 from tests.unit.domain.builders import CREATED, GPU, NOW, NPU, NPUS, PROFILES, TIMING, child, node
 
+EDITED = "edited"
 STAGES = (Resource.SERVICE, Resource.BUDGET, Resource.DEPLOYMENT)
 NODES = (node("gpu-0", 4), node("npu-0", 4, NPUS))
 RESOURCES = {"nvidia-h20": ("gpu-0", GPU), "ascend-910b": ("npu-0", NPU)}
@@ -148,6 +149,8 @@ class World:
                 return tuple(problem for problem in problems if problem is not None)
         for change in plan.replace:
             self._replace(change)
+        for change in plan.apply:
+            self._set_again(change)
         for scale in plan.scale:
             self._scale(scale)
         for gone in plan.delete:
@@ -203,6 +206,8 @@ class World:
                 generation=1,
                 observed_generation=0,
                 wanted=made.body["spec"]["replicas"],
+                rendered=metadata["annotations"][ANNOTATION_RENDERED],
+                owned="created",
             )
         return None
 
@@ -225,6 +230,27 @@ class World:
             accelerator=body["metadata"]["labels"][LABEL_ACCELERATOR],
             inputs_hash=digest,
             wanted=body["spec"]["replicas"],
+            rendered=body["metadata"]["annotations"][ANNOTATION_RENDERED],
+            owned="replaced",
+            updated=0,
+        )
+
+    def _set_again(self, change: Replace) -> None:
+        self._write()
+        name, body = change.child.name, change.child.body
+        record = self.deployments[name]
+        assert (record.uid, record.resource_version) == (change.uid, change.resource_version)
+        assert record.owned == EDITED, "only what others changed is set again"
+        assert body["metadata"]["annotations"][ANNOTATION_RENDERED] == record.rendered, (
+            "by nothing but what it was made from"
+        )
+        self._check_intent(record.variant, body["spec"]["replicas"])
+        self.deployments[name] = replace(
+            record,
+            resource_version=record.resource_version + 1,
+            generation=record.generation + 1,
+            wanted=body["spec"]["replicas"],
+            owned="applied",
             updated=0,
         )
 
@@ -261,6 +287,17 @@ class World:
                 ready=count,
                 available=count,
             )
+
+    def edit_deployment(self, name: str) -> None:
+        """Somebody else changes a field of ours, once the operator has seen what it made."""
+        record = self.deployments[name]
+        self.deployments[name] = replace(
+            record,
+            resource_version=record.resource_version + 1,
+            generation=record.generation + 1,
+            owned=EDITED,
+            updated=0,
+        )
 
     def edit(self, **fields: Any) -> None:
         """A user's edit of the spec."""

@@ -21,6 +21,24 @@ def two_pools(scene: Scene, workers: list[str], first: int, second: int) -> tupl
     )
 
 
+def test_minimums_and_maximums_that_cannot_be_met_are_told(scene: Scene, workers: list[str]) -> None:
+    """More minimum than replicas, and then more replicas than all maximums: neither is refused, for /scale moves freely."""
+    first, second = two_pools(scene, workers, 4, 4)
+    variants = [
+        {"name": "a", "accelerator": first, "minReplicas": 1, "maxReplicas": 1},
+        {"name": "b", "accelerator": second, "minReplicas": 2, "maxReplicas": 2},
+    ]
+    idle(scene, "mix", replicas=2, variants=variants)
+    found = until_shares(scene, "mix", a=1, b=1)
+    assert variant(found, "b")["message"] == "1 of minReplicas 2: all 2 replicas have a place already"
+
+    scale(scene, "mix", 4)
+    found = until_shares(scene, "mix", a=1, b=2)
+    assert found["status"]["unplacedReplicas"] == 1
+    assert condition(found, "Placed")["reason"] == "PartiallyPlaced"
+    assert "message" not in variant(found, "b")
+
+
 def test_variants_are_filled_in_listed_order(scene: Scene, workers: list[str]) -> None:
     """Minimums first, then each variant up to its maximum and its free devices; status says the numbers."""
     first, second = two_pools(scene, workers, 4, 4)

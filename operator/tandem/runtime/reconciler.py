@@ -254,6 +254,7 @@ class Reconciler:
             intent=plan.intent,
             create=len(plan.create),
             delete=len(plan.delete),
+            repaired=[change.child.name for change in plan.apply],
             generation=stored.generation,
             resource_version=stored.resource_version,
         )

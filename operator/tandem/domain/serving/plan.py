@@ -41,7 +41,8 @@ def plan_service(view: ServiceView, *, decision: Decision | None = None, problem
         shares = split.grown(shares, decision)
         rejected = decision.rejected
     changed = shares != split.recorded(view)
-    repaired = drift.repairs(view, shares)
+    # An intent is written first, and would forget what a repair that then fails is recognized by: the next pass repairs.
+    repaired = {} if changed else drift.repairs(view, shares)
     again = view.timing.look_again if split.lacking(view, shares) else None
     plan = _report(view, shares, rejected, status.state(view, shares, rejected), again, repaired)
     return replace(

@@ -84,6 +84,15 @@ def test_a_repair_brings_the_number_of_replicas_with_it() -> None:
     assert ([change.child.body["spec"]["replicas"] for change in plan.apply], plan.scale) == ([2], ())
 
 
+def test_a_change_of_shares_goes_first_and_forgets_nothing() -> None:
+    view = with_record(seen(), owned="less")
+    fewer = replace(view, service=service(view.service.status.model_dump(), replicas=1))
+    plan = plan_service(fewer)
+    assert (plan.intent, plan.apply, [scale.replicas for scale in plan.scale]) == (True, (), [1])
+    assert variant(plan).owned_fields == f"{record_of(view).inputs_hash}:ours"
+    assert len(plan_service(with_record(written(fewer, plan), wanted=1)).apply) == 1
+
+
 def test_scaling_by_others_is_no_such_change() -> None:
     plan = plan_service(with_record(seen(), wanted=5))
     assert (plan.apply, [scale.replicas for scale in plan.scale]) == ((), [2])

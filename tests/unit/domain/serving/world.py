@@ -168,9 +168,16 @@ class World:
 
     def _write_status(self, plan: Plan) -> None:
         self._write()
-        before = self.shares()
+        before, marks = self.shares(), self._marks()
         InferenceServiceStatus.model_validate(plan.status)
         self.status = dict(plan.status or {})
+        for record in self.deployments.values():
+            forgotten = (
+                record.variant in self._marks() and marks.get(record.variant) and not self._marks()[record.variant]
+            )
+            assert record.owned != EDITED or not forgotten, (
+                "what others changed is forgotten only once it was put right"
+            )
         after = self.shares()
         if self.stable_since == self.generation:
             assert all(after.get(name, 0) >= count for name, count in before.items()), "replicas never move"
@@ -178,6 +185,9 @@ class World:
         assert sum(after.values()) <= self.spec["replicas"], "never more than asked for"
         for variant in self.spec["variants"]:
             assert after.get(variant["name"], 0) <= variant.get("maxReplicas", 1000), "never above the variant's most"
+
+    def _marks(self) -> dict[str, str | None]:
+        return {item["name"]: item.get("ownedFields") for item in self.status.get("variants", ())}
 
     def _create(self, made: Child) -> Problem | None:
         self._write()

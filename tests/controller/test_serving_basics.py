@@ -120,7 +120,7 @@ def test_a_model_claim_is_served_read_only(scene: Scene, workers: list[str]) -> 
     text = ask(scene, pod, "http://localhost:8000/v1/models")
     assert "Read-only file system" in text
     assert text.endswith("path=/models/r2/w8")
-    assert found["status"]["model"] == {"claim": "models", "path": "r2/w8"}
+    assert found["status"]["model"] == {"source": "models/r2/w8", "claim": "models", "path": "r2/w8"}
 
 
 def test_deleting_a_service_removes_everything(scene: Scene, workers: list[str]) -> None:

@@ -29,6 +29,7 @@ class Kubelet:
         self._session = session
         self._may_bind = asyncio.Event()
         self._may_bind.set()
+        self._held = ""
         self._done: set[tuple[str, str]] = set()
         """(uid, what) of what was done already."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,8 +57,9 @@ class Kubelet:
                 {"status": {"capacity": amount, "allocatable": amount, "conditions": [ready]}},
             )
 
-    def hold(self) -> None:
-        """Bind no pods, as a scheduler does that is slow."""
+    def hold(self, accelerator: str) -> None:
+        """Bind no pods to this accelerator's node, as a scheduler does that is slow."""
+        self._held = accelerator
         self._may_bind.clear()
 
     def release(self) -> None:
@@ -94,7 +96,8 @@ class Kubelet:
         accelerator = pod["spec"].get("nodeSelector", {}).get(LABEL)
         if accelerator not in DEVICES:
             return
-        await self._may_bind.wait()
+        if accelerator == self._held:
+            await self._may_bind.wait()
         binding = {
             "metadata": {"name": pod["metadata"]["name"]},
             "target": {"apiVersion": "v1", "kind": "Node", "name": node_of(accelerator)},

@@ -183,31 +183,9 @@ MUTANTS = (
         ("contending", "training/crash-after/create.pods.run-a1-0#1"),
     ),
     Mutant(
-        "a failed write is not tried again",
-        (
-            (
-                RECONCILER,
-                "        raise RetryError(problems[0].message, max",
-                "        return\n        raise RetryError(problems[0].message, max",
-            ),
-        ),
-        ("training/500/create.services.run-tr#1",),
-    ),
-    Mutant(
         "no pause between tries",
         ((QUEUE, "        pause = max(at_least, min(", "        pause = 0 * max(at_least, min("),),
         ("training/poison/create.services.run-tr#1",),
-    ),
-    Mutant(
-        "own pods told by namespace, not by owner",
-        (
-            (
-                "runtime/observer.py",
-                'owned = stores.pods.by_owner(uid if key.kind == "TrainingRun" else key, key.namespace)',
-                "owned = stores.pods.in_namespace(key.namespace).values()",
-            ),
-        ),
-        ("training",),
     ),
     Mutant(
         "the first cause forgotten in a crash",

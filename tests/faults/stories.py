@@ -67,7 +67,7 @@ async def serving(stage: Stage) -> None:
 
 async def contending(stage: Stage) -> None:
     """Two gangs want the same two devices: one gets them while the scheduler is slow, the other waits for it to end."""
-    stage.kubelet.hold()
+    stage.kubelet.hold("gamma")
     await stage.create(RUN, training_run("first", 2, accelerator="gamma"))
     await stage.station("first decided", lambda: stage.reason(RUN, "first") == "Starting")
     await stage.create(RUN, training_run("second", 2, accelerator="gamma"))

@@ -158,6 +158,7 @@ def test_golden_digests(digest: str, golden: str) -> None:
         {"env": [{"name": "A", "value": "1"}]},
         {"pods": 2},
         {"devicesPerPod": 4},
+        {"shmSize": "1Gi"},
         {"launcher": "Plain"},
         {"resources": {"limits": {"cpu": "1"}}},
         {"checkpoint": {"claim": {"name": "ckpt"}}},

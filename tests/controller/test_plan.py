@@ -41,8 +41,8 @@ def test_the_operator_does_as_was_foretold(scene: Scene, workers: list[str], tmp
     assert scene.api.get(scene.path("trainingruns", group=TANDEM))["items"] == [], "a plan writes nothing"
 
     scene.run("job", command=FOREVER, **spec)
-    made = scene.until(lambda: scene.get_run("job")["status"], "a decision")
-    assert made["placement"] == foretold["placement"]
+    made = scene.until(lambda: scene.get_run("job")["status"]["placement"], "a decision")
+    assert made == foretold["placement"]
     pods = [item["name"] for item in foretold["creates"] if item["kind"] == "Pod"]
     scene.until(lambda: scene.pod_names() == pods, "the pods that were foretold")
 

@@ -139,6 +139,8 @@ def test_an_upgrade_restarts_no_pod_and_settles(before: dict[str, str]) -> None:
     serves_new_runs("after-upgrade")
     assert pods() == before
     until(all_well, "the statuses to be right")
+    # A field that the first release did not know; it may take a minute, for it says nothing that is urgent.
+    until(lambda: kube.get(HERE, "trun", "job")["status"]["active"].get("boundTime"), "status to tell it")
 
     settled = audit.mark()
     # Every run and service is looked at again.

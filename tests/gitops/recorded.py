@@ -13,7 +13,7 @@ from tests.support.api import Object
 FOLDER = Path(__file__).parent / "recorded"
 TIME = "2026-01-01T00:00:00Z"
 UID = "00000000-0000-0000-0000-000000000000"
-STAND_INS = {"inputsHash": "0000000000000000", "activeSeconds": 0}
+STAND_INS = {"inputsHash": "0000000000000000", "ownedFields": "0000000000000000:0000", "activeSeconds": 0}
 """Fields of status that differ each time."""
 NOISE = ("managedFields", "resourceVersion")
 KEYS = ("type", "name", "variant")
@@ -24,7 +24,7 @@ _POD_SUFFIX = re.compile(r"(chat-\w+)-[a-z0-9]{6,10}-[a-z0-9]{5}\b")
 SHORT = {"TrainingRun": "trun", "InferenceService": "infsvc"}
 VARYING = (
     (re.compile(r"(UID|Resource Version):\s+\S+"), r"\1:  X"),
-    (re.compile(r"(Inputs Hash|Active Seconds):\s+\S+"), r"\1:  X"),
+    (re.compile(r"(Inputs Hash|Owned Fields|Active Seconds):\s+\S+"), r"\1:  X"),
     (re.compile(r"\b(\d+m)?\d+s( \(x\d+ over \S+\))?(?=  |$)"), "AGE"),
     (re.compile(r"(?<=\S)  +"), "  "),
     (re.compile(r"-{3,}"), "---"),

@@ -38,6 +38,8 @@ STATUS_DELAY = 0.5
 COUNTS_FACTOR = 10
 """How many times longer, at least, a status waits that only tells how far a gang has started: its pods start one by one. It
 waits as long as the attempt is old already, so that a slow start takes a few writes more and not many."""
+COUNTS_LONGEST = 60.0
+"""Seconds that such a status waits at most: on a run of days, too, a minute later it is told."""
 
 
 class RetryError(Exception):
@@ -178,7 +180,7 @@ class Reconciler:
         if later:
             pause = self._status_delay
             if same_stage(stored.status, plan.status or {}):
-                pause = max(pause * COUNTS_FACTOR, self._age(stored.status))
+                pause = max(pause * COUNTS_FACTOR, min(COUNTS_LONGEST, self._age(stored.status)))
             self._queue.add_after(stored.key, pause, Lane.STATUS)
         if changed and not later:
             self._log(stored, plan)

@@ -14,6 +14,7 @@ from tandem.cluster.applier import Applier
 from tandem.cluster.client import ApiError, Client
 from tandem.cluster.events import EventRecorder
 from tandem.domain.observed import Key
+from tandem.domain.plan import Plan
 from tandem.domain.timing import Timing
 from tandem.runtime import observer
 from tandem.runtime.feeds import Feeds
@@ -354,3 +355,22 @@ async def test_a_count_of_pods_waits_the_longer_the_older_the_attempt_is(setting
     assert setting.reconciler._age(status) == 0
     status["active"]["startTime"] = "2026-11-23T09:59:00Z"
     assert setting.reconciler._age(status) == 60
+
+
+@pytest.mark.parametrize(
+    ("began", "seconds"),
+    [("2026-11-23T10:00:00Z", 0.2), ("2026-11-23T09:59:40Z", 20.0), ("2026-11-21T10:00:00Z", 60.0)],
+)
+async def test_a_count_of_pods_is_told_after_a_minute_at_most(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, began: str, seconds: float
+) -> None:
+    hello = setting.run(pods=2)
+    await setting.reconciler.reconcile(hello, Lane.WORK)
+    stored = setting.stores.objects.get(hello)
+    assert stored is not None
+    status = {**stored.status, "active": {**stored.status["active"], "startTime": began}}
+    waits: list[tuple[float, Lane]] = []
+    monkeypatch.setattr(setting.queue, "add_after", lambda _key, pause, lane=Lane.WORK: waits.append((pause, lane)))
+    counted = Plan(status={**status, "pods": {**status["pods"], "ready": 1, "summary": "1/2"}})
+    await setting.reconciler._apply(replace(stored, status=status), counted, Lane.WORK)
+    assert waits == [(seconds, Lane.STATUS)]

@@ -21,7 +21,8 @@ from tandem.domain.serving.plan import plan_service
 from tandem.domain.serving.view import ServiceView
 from tests.unit.domain.builders import CREATED, GPU, NOW, NPU, NPUS, PROFILES, TIMING, child, node
 
-EDITED = "edited"
+EDITED, SET_AGAIN, FORGOTTEN = "edited", "set again", "forgotten"
+"""Whose the fields of a Deployment are: others changed some; they were put right; others' changes were taken for ours."""
 STAGES = (Resource.SERVICE, Resource.BUDGET, Resource.DEPLOYMENT)
 NODES = (node("gpu-0", 4), node("npu-0", 4, NPUS))
 RESOURCES = {"nvidia-h20": ("gpu-0", GPU), "ascend-910b": ("npu-0", NPU)}
@@ -171,6 +172,10 @@ class World:
         before, marks = self.shares(), self._marks()
         InferenceServiceStatus.model_validate(plan.status)
         self.status = dict(plan.status or {})
+        for name, record in list(self.deployments.items()):
+            if record.owned == EDITED and record.variant not in self._marks():
+                # A variant that left the spec and comes back is a new one: nothing is known of what it was.
+                self.deployments[name] = replace(record, owned=FORGOTTEN)
         for record in self.deployments.values():
             forgotten = (
                 record.variant in self._marks() and marks.get(record.variant) and not self._marks()[record.variant]
@@ -250,17 +255,20 @@ class World:
         name, body = change.child.name, change.child.body
         record = self.deployments[name]
         assert (record.uid, record.resource_version) == (change.uid, change.resource_version)
-        assert record.owned == EDITED, "only what others changed is set again"
+        assert record.owned in (EDITED, SET_AGAIN), "only what others changed is set again"
         assert body["metadata"]["annotations"][ANNOTATION_RENDERED] == record.rendered, (
             "by nothing but what it was made from"
         )
         self._check_intent(record.variant, body["spec"]["replicas"])
+        if record.owned == SET_AGAIN and record.wanted == body["spec"]["replicas"]:
+            # Killed before status told of it. The same applied again leaves an object as it is.
+            return
         self.deployments[name] = replace(
             record,
             resource_version=record.resource_version + 1,
             generation=record.generation + 1,
             wanted=body["spec"]["replicas"],
-            owned="applied",
+            owned=SET_AGAIN,
             updated=0,
         )
 

@@ -5,8 +5,8 @@ pass) or a status that is written after the actions. The order makes a crash bet
 comes next reads the intent and goes on.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -43,6 +43,11 @@ class Replace:
     child: Child
     uid: str
     resource_version: int
+
+    @property
+    def name(self) -> str:
+        """metadata.name"""
+        return self.child.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,10 @@ class Problem:
     """Seconds for which the server asked to be left alone."""
 
 
+WRITES = ("create", "replace", "apply", "scale", "delete")
+"""Fields of a plan that hold writes to children; whatever stands in one has a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The outcome of one decision. Empty when there is nothing to do."""
@@ -125,4 +134,13 @@ class Plan:
     @property
     def acts(self) -> bool:
         """Whether anything but the status is written."""
-        return bool(self.create or self.replace or self.apply or self.scale or self.delete)
+        return any(getattr(self, kind) for kind in WRITES)
+
+    def without(self, names: Set[str]) -> "Plan":
+        """The plan without writes to the children of these names."""
+        if not names:
+            return self
+        left: dict[str, Any] = {
+            kind: tuple(item for item in getattr(self, kind) if item.name not in names) for kind in WRITES
+        }
+        return replace(self, **left)

@@ -20,7 +20,6 @@ from tandem.cluster.client import ApiError, Client
 from tandem.cluster.events import EventRecorder
 from tandem.cluster.lease import Lease
 from tandem.cluster.metrics import Metrics
-from tandem.domain.placement.fit import snapshot
 from tandem.domain.serving import split
 from tandem.domain.serving.reservation import outstanding as replicas_outstanding
 from tandem.domain.training.reservation import outstanding as gang_outstanding
@@ -268,11 +267,10 @@ class Operator:
 
     def devices(self) -> tuple[dict[str, int], dict[str, int]]:
         """Free and allocated devices by profile, for the metrics."""
-        stores = self.feeds.stores
-        state = snapshot(stores.nodes.values(), stores.pods.values())
+        state = self.placer.snapshot()
         free: dict[str, int] = {}
         used: dict[str, int] = {}
-        for name, profile in stores.objects.profiles.items():
+        for name, profile in self.feeds.objects.profiles.items():
             resource = profile.spec.allocation.extended_resource.name
             wanted = profile.spec.node_selector.items()
             for node in state.nodes:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from tandem.api.accelerator_profile import AcceleratorProfile, AcceleratorProfileSpec
+from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.constants import API_VERSION
 from tandem.cluster import trim
 from tandem.cluster.applier import PLURALS
@@ -18,7 +18,7 @@ from tandem.domain.observed import NodeRecord
 from tandem.domain.prerequisites.check import Seen
 from tandem.domain.prerequisites.finding import Unread
 from tandem.domain.prerequisites.rights import Account, Right, needed
-from tandem.runtime.objects import PROFILE, describe
+from tandem.runtime.objects import PROFILE, describe, read_profile
 
 T = TypeVar("T")
 Body = dict[str, Any]
@@ -57,11 +57,9 @@ async def profiles(client: Client) -> tuple[dict[str, AcceleratorProfile] | Unre
         async for raw in pages(client, group_path(API_VERSION, PLURALS[PROFILE])):
             name, labels = raw["metadata"]["name"], raw["metadata"].get("labels") or {}
             try:
-                spec = AcceleratorProfileSpec.model_validate(raw.get("spec") or {})
+                readable[name] = read_profile(name, labels, raw.get("spec") or {})
             except ValidationError as error:
                 unreadable[name] = describe(error)
-                continue
-            readable[name] = AcceleratorProfile(name=name, labels=labels, spec=spec)
     except ApiError as error:
         if error.forbidden:
             return Unread(error.message), {}

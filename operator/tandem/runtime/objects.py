@@ -126,11 +126,16 @@ class ObjectStore:
     def _read_profile(self, stored: StoredObject) -> None:
         name = stored.key.name
         try:
-            spec = AcceleratorProfileSpec.model_validate(stored.spec)
-            self._profiles[name] = AcceleratorProfile(name=name, labels=dict(stored.labels), spec=spec)
+            self._profiles[name] = read_profile(name, stored.labels, stored.spec)
         except ValidationError as error:
             self._profiles.pop(name, None)
             log.error("profile cannot be read", profile=name, problem=describe(error))
+
+
+def read_profile(name: str, labels: Mapping[str, str], spec: Mapping[str, Any]) -> AcceleratorProfile:
+    """A profile as a model. Raises pydantic.ValidationError when it is not one."""
+    read = AcceleratorProfileSpec.model_validate(spec)
+    return AcceleratorProfile(name=name, labels=dict(labels), spec=read)
 
 
 def describe(error: ValidationError) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from tandem.cluster.metrics import Metrics
 from tandem.cluster.store import Store
 from tandem.domain.observed import ForeignPod, Key, NodeRecord, OwnPod
+from tandem.domain.placement.fit import Snapshot
 from tandem.domain.placement.ledger import Ledger
 from tandem.domain.placement.place import Reservation, place
 from tandem.domain.placement.request import Ask, Decision, Grant
@@ -85,6 +86,10 @@ class Placer:
                 self.metrics.placements.labels(outcome).inc()
             return decision
 
+    def snapshot(self) -> Snapshot:
+        """The state of all devices now, without what is reserved."""
+        return self._ledger.snapshot(pods_known=self.pods_known())
+
     def withdraw(self, uid: str) -> None:
         """The object asks for nothing more; what it was granted stays reserved."""
         self._waiting.pop(uid, None)
@@ -136,7 +141,7 @@ class Placer:
                 self.wake(item.key)
 
     def _place(self, asks: Sequence[Ask]) -> Mapping[str, Decision]:
-        return place(asks, self._ledger.snapshot(pods_known=self.pods_known()), self._reservations())
+        return place(asks, self.snapshot(), self._reservations())
 
     def _book(self, key: Key, ask: Ask, decision: Decision) -> None:
         """Reserve what was granted, and remember who got less than was asked for."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -211,7 +211,8 @@ class Reconciler:
             raise RetryError("the object changed meanwhile")
         answer = self._plan(current, problems=problems)
         if answer.ask is None:
-            answer = _without(answer, {item.name for item in problems if item.retry_after})
+            # The server asked to be left alone with these for now.
+            answer = answer.without({item.name for item in problems if item.retry_after})
             if answer.release:
                 self._placer.release(current.uid)
             again = await self._apply(current, answer, Lane.STATUS)
@@ -256,7 +257,7 @@ class Reconciler:
             intent=plan.intent,
             create=len(plan.create),
             delete=len(plan.delete),
-            repaired=[change.child.name for change in plan.apply],
+            repaired=[change.name for change in plan.apply],
             generation=stored.generation,
             resource_version=stored.resource_version,
         )
@@ -281,19 +282,6 @@ def _stage(status: Mapping[str, Any]) -> dict[str, Any]:
         "pods": (pods.get("wanted"), pods.get("succeeded")),
         "active": {name: value for name, value in active.items() if name not in ("createdTime", "boundTime")},
     }
-
-
-def _without(plan: Plan, names: Set[str]) -> Plan:
-    """The plan without writes to these children: the server asked to be left alone with them for now."""
-    if not names:
-        return plan
-    return replace(
-        plan,
-        create=tuple(item for item in plan.create if item.name not in names),
-        replace=tuple(item for item in plan.replace if item.child.name not in names),
-        scale=tuple(item for item in plan.scale if item.name not in names),
-        delete=tuple(item for item in plan.delete if item.name not in names),
-    )
 
 
 def _words(key: Key) -> dict[str, str]:

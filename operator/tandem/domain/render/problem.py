@@ -46,6 +46,12 @@ class Specimen:
         return None
 
 
+def claim_missing(claim: str, namespace: str) -> Headline:
+    """A claim that the pods would mount does not exist."""
+    message = f"PersistentVolumeClaim {claim!r} does not exist in {namespace}: create it"
+    return headline.blocked(Reason.CLAIM_MISSING, message)
+
+
 def _missing(variant: Variant) -> str | None:
     if not variant.image:
         return f"variant {variant.name} has no image: set spec.image, or image in the variant"

@@ -11,6 +11,7 @@ from tandem.api.inference_service import ModelSource
 from tandem.api.reasons import Reason
 from tandem.domain import headline
 from tandem.domain.headline import Headline
+from tandem.domain.render.problem import claim_missing
 from tandem.domain.serving.view import ServiceView
 
 OBJECT_STORES = ("s3", "gs", "az")
@@ -38,17 +39,10 @@ def _problem(view: ServiceView, source: ModelSource) -> Headline | None:
         # Stored past the schema, or with a source that only a newer operator knows.
         return headline.blocked(Reason.INVALID_SPEC, "model: set exactly one of claim and uri")
     if source.claim is not None:
-        return claim_missing(view, source.claim.name) if source.claim.name not in view.claims else None
+        claim = source.claim.name
+        return claim_missing(claim, view.service.namespace) if claim not in view.claims else None
     why = _no_loader(str(source.uri))
     return headline.blocked(Reason.NO_LOADER, why) if why is not None else None
-
-
-def claim_missing(view: ServiceView, claim: str) -> Headline:
-    """A claim of the service that does not exist."""
-    where = view.service.namespace
-    return headline.blocked(
-        Reason.CLAIM_MISSING, f"PersistentVolumeClaim {claim!r} does not exist in {where}: create it"
-    )
 
 
 def digest_input(source: ModelSource) -> str:

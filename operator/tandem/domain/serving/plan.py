@@ -14,6 +14,7 @@ from tandem.domain.headline import Headline
 from tandem.domain.placement.request import Decision, Rejection
 from tandem.domain.plan import Child, Delete, Plan, Problem, ProblemKind, Replace, Resource, Scale
 from tandem.domain.render.pod import claims_of
+from tandem.domain.render.problem import claim_missing
 from tandem.domain.serving import children, drift, model, split, status
 from tandem.domain.serving.reservation import outstanding
 from tandem.domain.serving.shares import Shares
@@ -93,7 +94,7 @@ def _obstacle(view: ServiceView) -> Headline | None:
     for variant in view.variants:
         for claim in claims_of(variant):
             if claim not in view.claims:
-                return model.claim_missing(view, claim)
+                return claim_missing(claim, view.service.namespace)
         for profile in variant.matching(view.profiles):
             problem = children.specimen(view.service, variant, profile).problem(view.namespace)
             if problem is not None:
@@ -148,7 +149,7 @@ def _outdated(view: ServiceView, shares: Shares) -> tuple[Replace, ...]:
 
 def _misscaled(view: ServiceView, shares: Shares, repaired: Iterable[Replace]) -> tuple[Scale, ...]:
     """Deployments with another number of replicas than their share; one that is written anyway gets its number there."""
-    written = {change.child.name for change in (*_outdated(view, shares), *repaired)}
+    written = {change.name for change in (*_outdated(view, shares), *repaired)}
     return tuple(scale for scale in _scales(view, shares) if scale.name not in written)
 
 

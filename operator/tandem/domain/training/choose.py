@@ -10,6 +10,7 @@ from tandem.domain.placement import candidates
 from tandem.domain.placement.place import DECIDED_BY
 from tandem.domain.placement.rejection import REFUSING
 from tandem.domain.placement.request import Ask, Decision, Grant, Option
+from tandem.domain.render.problem import claim_missing
 from tandem.domain.training import pods
 from tandem.domain.training.view import RunView
 from tandem.domain.variants import Variant
@@ -24,10 +25,7 @@ def input_problem(view: RunView) -> Headline | None:
     for variant in view.variants:
         for claim in pods.claims(view.run, variant):
             if claim not in view.claims:
-                return headline.blocked(
-                    Reason.CLAIM_MISSING,
-                    f"PersistentVolumeClaim {claim!r} does not exist in {view.run.namespace}: create it",
-                )
+                return claim_missing(claim, view.run.namespace)
         for profile in variant.matching(view.profiles):
             problem = pods_problem(view, variant, profile)
             if problem is not None:

@@ -53,7 +53,7 @@ def names(scene: Scene) -> list[str]:
 
 
 def test_what_others_change_or_take_away_is_put_right(scene: Scene, workers: list[str]) -> None:
-    """An image, a variable, and the way of rolling out; the profile's and the spec's words stand again."""
+    """An image, a variable, and the way of rolling out; each edit comes right after the repair of the one before."""
     scene.devices(workers[:1], 1)
     env = [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
     idle(scene, "chat", accelerator=scene.profile(), env=env)
@@ -67,8 +67,8 @@ def test_what_others_change_or_take_away_is_put_right(scene: Scene, workers: lis
         {"strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}},
     ):
         edit(scene, change)
-        scene.until(lambda: (deployment(scene, NAME) or {})["spec"] == before, f"{change} to be put right")
-        settled(scene)
+        scene.until(lambda: (deployment(scene, NAME) or {})["spec"] == before, f"{change} to be put right", pause=0.02)
+    settled(scene)
     assert scene.get_service("chat")["status"]["variants"][0]["replicas"] == 1
 
 

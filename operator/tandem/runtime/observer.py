@@ -1,6 +1,6 @@
 """Gathers what a decision may look at, from the stores. Reads only; no request is made here."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -63,9 +63,14 @@ def run_view(
 
 
 def service_view(
-    stores: Stores, stored: StoredObject, service: InferenceService, now: datetime, timing: Timing
+    stores: Stores,
+    stored: StoredObject,
+    service: InferenceService,
+    now: datetime,
+    timing: Timing,
+    repaired: Set[str] = frozenset(),
 ) -> ServiceView:
-    """The view of a service."""
+    """The view of a service; `repaired` names the Deployments that this pass has put right."""
     return ServiceView(
         service=service,
         created=stored.created,
@@ -75,6 +80,7 @@ def service_view(
         claims=stores.claims.in_namespace(stored.key.namespace).keys(),
         profiles=stores.objects.profiles,
         namespace=_namespace(stores, stored),
+        repaired=repaired,
     )
 
 

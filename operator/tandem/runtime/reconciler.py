@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -156,7 +156,12 @@ class Reconciler:
         return answered
 
     def _plan(
-        self, stored: StoredObject, *, decision: Decision | None = None, problems: tuple[Problem, ...] = ()
+        self,
+        stored: StoredObject,
+        *,
+        decision: Decision | None = None,
+        problems: tuple[Problem, ...] = (),
+        repaired: Set[str] = frozenset(),
     ) -> Plan:
         now = self._now()
         try:
@@ -166,7 +171,7 @@ class Reconciler:
                 return plan_run(view, decision=decision, problems=problems)
             service = stored.inference_service()
             return plan_service(
-                observer.service_view(self._stores, stored, service, now, self._timing),
+                observer.service_view(self._stores, stored, service, now, self._timing, repaired),
                 decision=decision,
                 problems=problems,
             )
@@ -194,9 +199,19 @@ class Reconciler:
                 return outcome.problems
             if changed and not later:
                 self._tell(stored, plan)
+            if plan.apply:
+                return await self._learn(stored, plan)
         if plan.requeue_after is not None:
             self._queue.add_after(stored.key, max(plan.requeue_after, 0.05))
         return ()
+
+    async def _learn(self, stored: StoredObject, done: Plan) -> tuple[Problem, ...]:
+        """Record what the replies of repairs show, at once: what others change from now on must not be taken for ours."""
+        current = self._stores.objects.get(stored.key)
+        if current is None or current.uid != stored.uid:
+            return ()
+        learnt = self._plan(current, repaired={change.name for change in done.apply})
+        return () if learnt.ask is not None else await self._apply(current, learnt, Lane.STATUS)
 
     def _age(self, status: Mapping[str, Any]) -> float:
         """Seconds since the active attempt began; 0 without one."""

@@ -1,14 +1,14 @@
 """Changes of a service's Deployments by others' hands: how they are seen, and when they are put right.
 
 The API server keeps account of who wrote each field last, so whoever changes or removes a field of ours takes it out of our
-set. A digest of the set is recorded in status once our own write is seen. What others add is theirs (a restart by kubectl, a
+set. A digest of the set is recorded in status once our own write is seen, and after a repair from its reply: whatever was
+changed by then would be taken for ours if it were learnt any later. What others add is theirs (a restart by kubectl, a
 pause), and replicas are put right by scaling.
 
 A field is only set again from the rendering that it was made from. Where the profile or the operator is another by now, a
 repair would bring that in too, and restart replicas for it: then the change is told, and left.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from tandem.api.constants import ANNOTATION_RENDERED
@@ -25,13 +25,15 @@ LEFT = (
 )
 
 
-def recorded(view: ServiceView, name: str, repaired: Collection[str] = ()) -> str | None:
+def recorded(view: ServiceView, name: str) -> str | None:
     """What status records of a variant: learnt anew after a new revision or a repair, else kept, to be compared with."""
     record = view.deployments.get(name)
-    if record is None or name in repaired:
+    if record is None:
         return None
     known = _known(view, name)
-    return known if known is not None and known.startswith(f"{record.inputs_hash}:") else _mark(record)
+    if known is None or record.name in view.repaired or not known.startswith(f"{record.inputs_hash}:"):
+        return _mark(record)
+    return known
 
 
 def repairs(view: ServiceView, shares: Shares) -> dict[str, Replace]:

@@ -5,7 +5,7 @@ only when the digest of its inputs changes, so neither a profile's edit nor an u
 What others changed in one is put right without making it anew (`drift`).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from tandem.api.reasons import Reason
@@ -45,7 +45,10 @@ def plan_service(view: ServiceView, *, decision: Decision | None = None, problem
     # An intent is written first, and would forget what a repair that then fails is recognized by: the next pass repairs.
     repaired = {} if changed else drift.repairs(view, shares)
     again = view.timing.look_again if split.lacking(view, shares) else None
-    plan = _report(view, shares, rejected, status.state(view, shares, rejected), again, repaired)
+    plan = _report(view, shares, rejected, status.state(view, shares, rejected), again)
+    if repaired:
+        # The pass goes on with what the replies show; that is what status tells.
+        plan = replace(plan, status=None, events=())
     return replace(
         plan,
         intent=changed,
@@ -76,10 +79,9 @@ def _report(
     rejected: Sequence[Rejection],
     why: Headline,
     requeue_after: float | None,
-    repaired: Collection[str] = (),
 ) -> Plan:
     return Plan(
-        status=status.render(view, shares, rejected, why, repaired),
+        status=status.render(view, shares, rejected, why),
         events=headline.events(view.service.status.conditions, why),
         requeue_after=requeue_after,
         reason=why.reason,

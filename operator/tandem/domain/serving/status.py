@@ -1,6 +1,6 @@
 """The whole status of a service, from its shares and what its Deployments show."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import floor
 from typing import Any
@@ -85,10 +85,8 @@ def state(view: ServiceView, shares: Shares, rejected: Iterable[Rejection]) -> H
     return Headline(Reason.AVAILABLE, f"{counted.available} of {counted.wanted} replicas answer")
 
 
-def render(
-    view: ServiceView, shares: Shares, rejected: Iterable[Rejection], why: Headline, repaired: Collection[str] = ()
-) -> dict[str, Any]:
-    """The status as it is written. `repaired` are the variants whose Deployments are put right before that."""
+def render(view: ServiceView, shares: Shares, rejected: Iterable[Rejection], why: Headline) -> dict[str, Any]:
+    """The status as it is written."""
     service = view.service
     rejections = tuple(rejected)
     counted = account(view, shares)
@@ -100,7 +98,7 @@ def render(
         unplaced_replicas=max(0, lacking(view, shares)) or None,
         selector=",".join(f"{key}={value}" for key, value in children.selector(service.name).items()),
         url=children.url(service),
-        variants=[_variant(view, shares, name, rejections, repaired) for name in _names(view)],
+        variants=[_variant(view, shares, name, rejections) for name in _names(view)],
         placement=ServicePlacement(
             chosen=",".join(_profiles_in_use(view, shares)) or None,
             decided_by=DECIDED_BY,
@@ -154,9 +152,7 @@ def _conditions(view: ServiceView, counted: Account, why: Headline) -> list[Cond
     return conditions
 
 
-def _variant(
-    view: ServiceView, shares: Shares, name: str, rejected: tuple[Rejection, ...], repaired: Collection[str]
-) -> VariantStatus:
+def _variant(view: ServiceView, shares: Shares, name: str, rejected: tuple[Rejection, ...]) -> VariantStatus:
     share = shares.get(name)
     record = view.deployments.get(name)
     if share is None:
@@ -170,7 +166,7 @@ def _variant(
         accelerator=share.accelerator if share else None,
         replicas=share.replicas if share else 0,
         ready=record.ready if record else 0,
-        owned_fields=drift.recorded(view, name, repaired),
+        owned_fields=drift.recorded(view, name),
         reason=reason.value,
         message=clip(message) if message else None,
     )

@@ -26,6 +26,8 @@ class ServiceView:
     claims: Set[str]
     profiles: Mapping[str, AcceleratorProfile]
     namespace: NamespaceRecord
+    repaired: Set[str] = frozenset()
+    """Names of Deployments that were put right in this pass; the children show the replies."""
 
     @cached_property
     def variants(self) -> tuple[Variant, ...]:

@@ -70,13 +70,19 @@ def test_a_field_that_somebody_else_wrote_is_set_again_and_the_outcome_learnt_an
     plan = plan_service(view)
     (change,) = plan.apply
     assert (change.child.name, change.uid, change.resource_version) == ("s-main", "uid-main", 7)
-    assert (plan.intent, plan.replace, plan.scale) == (False, (), ())
-    assert variant(plan).owned_fields is None
+    assert (plan.intent, plan.replace, plan.scale, plan.status) == (False, (), (), None)
 
-    repaired = with_record(written(view, plan), owned="ours, by another verb")
-    learnt = plan_service(repaired)
+    repaired = with_record(view, owned="ours, by another verb")
+    learnt = plan_service(replace(repaired, repaired={"s-main"}))
     assert not learnt.acts
     assert variant(learnt).owned_fields == f"{record_of(view).inputs_hash}:ours, by another verb"
+
+
+def test_an_edit_that_follows_a_repair_before_status_tells_of_it_is_put_right_too() -> None:
+    """Once it was taken for ours: the record of what is ours had been given up until the pass after the repair."""
+    view = with_record(seen(), owned="less")
+    assert plan_service(view).status is None
+    assert len(plan_service(with_record(view, owned="less again")).apply) == 1
 
 
 def test_a_repair_brings_the_number_of_replicas_with_it() -> None:

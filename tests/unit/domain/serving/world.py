@@ -4,7 +4,7 @@ It carries plans out in the applier's order and may stop between any two writes.
 where the write is made.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -64,7 +64,7 @@ class World:
 
     # The operator
 
-    def view(self) -> ServiceView:
+    def view(self, repaired: Set[str] = frozenset()) -> ServiceView:
         """What the operator sees: all there is."""
         return ServiceView(
             service=InferenceService.model_validate(
@@ -84,16 +84,18 @@ class World:
             claims=frozenset(self.claims),
             profiles=self.profiles,
             namespace=NamespaceRecord("team"),
+            repaired=repaired,
         )
 
-    def plan(self, problems: tuple[Problem, ...] = ()) -> Plan:
+    def plan(self, problems: tuple[Problem, ...] = (), repaired: Set[str] = frozenset()) -> Plan:
         """The plan for this moment, with the placer's answer; made twice, it must be the same."""
-        plan = plan_service(self.view(), problems=problems)
+        view = self.view(repaired)
+        plan = plan_service(view, problems=problems)
         decision = self._decide(plan.ask) if plan.ask else None
         if decision is not None:
-            plan = plan_service(self.view(), decision=decision, problems=problems)
+            plan = plan_service(view, decision=decision, problems=problems)
             assert plan.ask is None
-        assert plan_service(self.view(), decision=decision, problems=problems) == plan
+        assert plan_service(self.view(repaired), decision=decision, problems=problems) == plan
         return plan
 
     def _decide(self, ask: Ask) -> Decision:
@@ -117,7 +119,13 @@ class World:
         """One pass of an operator that is killed after so many writes."""
         self.writes_left = writes
         try:
-            problems = self._apply(self.plan())
+            plan = self.plan()
+            problems = self._apply(plan)
+            if plan.apply and not problems:
+                # What others change from here on is met by a record of what the repair left.
+                learnt = self.plan(repaired={change.name for change in plan.apply})
+                assert not learnt.apply
+                problems = self._apply(learnt)
             if problems:
                 answer = self.plan(problems)
                 assert not answer.acts

@@ -147,8 +147,15 @@ def _dockerd() -> list[str]:
     lacking = missing_capabilities(Path("/proc/self/status").read_text())
     if "CAP_SYS_RESOURCE" in lacking:
         say(f"root lacks {', '.join(sorted(lacking))} here: containers run without")
-        command += [f"--add-runtime=bounded={paths.SOURCE / 'bounded_runc.py'}", "--default-runtime=bounded"]
+        command += [f"--add-runtime=bounded={_wrapper()}", "--default-runtime=bounded"]
     return command
+
+
+def _wrapper() -> Path:
+    """A copy of the runtime's wrapper beside the engine, which needs it until it stops, whatever becomes of the checkout."""
+    copy = paths.state_dir() / "bounded_runc.py"
+    shutil.copy(paths.SOURCE / copy.name, copy)
+    return copy
 
 
 def stop() -> None:

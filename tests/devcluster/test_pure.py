@@ -1,5 +1,6 @@
 """The parts of the devcluster that need no machine: keys, rendering, names, capabilities, arguments."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from devcluster import __main__ as command
-from devcluster import bounded_runc, config, faults, gobuild, images, limits, paths, versions
+from devcluster import bounded_runc, config, engine, faults, gobuild, images, limits, paths, versions
 from devcluster.load import reference
 from devcluster.shell import DevclusterError, content_key, run, wait_for
 
@@ -197,3 +198,16 @@ def test_incomplete_commands_are_refused(line: str, capsys: pytest.CaptureFixtur
         command.parser().parse_args(line.split())
     assert ended.value.code == 2
     assert "usage: python -m devcluster" in capsys.readouterr().err
+
+
+def test_the_engine_needs_nothing_of_the_checkout_that_started_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkout that was deleted meanwhile must not keep `down` from stopping containers: runc's wrapper is called for that."""
+    monkeypatch.setenv("TANDEM_CACHE", str(tmp_path))
+    monkeypatch.setattr(engine, "missing_capabilities", lambda _: {"CAP_SYS_RESOURCE"})
+    command = engine._dockerd()
+    [runtime] = [Path(word.partition("bounded=")[2]) for word in command if word.startswith("--add-runtime=")]
+    assert runtime.is_relative_to(tmp_path)
+    assert os.access(runtime, os.X_OK)
+    assert not any(str(paths.CHECKOUT) in word for word in command)

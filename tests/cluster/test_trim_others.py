@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 from tandem.cluster import trim
-from tandem.domain.observed import ChildRecord, ClaimRecord, DeploymentRecord, Key, NamespaceRecord, NodeRecord, Taint
+from tandem.domain.observed import (
+    ChildRecord,
+    ClaimRecord,
+    DeploymentRecord,
+    Key,
+    NamespaceRecord,
+    NodeRecord,
+    PriorityRecord,
+    Taint,
+)
 from tests.cluster.objects import controller
 
 CHAT = Key("InferenceService", "default", "chat")
@@ -241,7 +250,13 @@ def test_of_a_namespace_the_pod_security_level_is_kept(labels: dict[str, str] | 
     assert trim.namespace(raw) == NamespaceRecord("team", level, 5)
 
 
-@pytest.mark.parametrize("read", [trim.node, trim.deployment, trim.child, trim.claim, trim.namespace])
+@pytest.mark.parametrize(("more", "is_default"), [({}, False), ({"globalDefault": True}, True)], ids=str)
+def test_of_a_priority_class_value_and_default_are_kept(more: dict[str, Any], is_default: bool) -> None:
+    raw = {"metadata": {"name": "urgent", "resourceVersion": "5"}, "value": 1000, "description": "now", **more}
+    assert trim.priority(raw) == PriorityRecord("urgent", 1000, is_default)
+
+
+@pytest.mark.parametrize("read", [trim.node, trim.deployment, trim.child, trim.claim, trim.namespace, trim.priority])
 @pytest.mark.parametrize(
     "raw", [None, {}, {"metadata": 7}, {"metadata": {"labels": {"app.kubernetes.io/managed-by": "tandem"}}}]
 )

@@ -70,6 +70,21 @@ class Cleanup(Model):
     ] = None
 
 
+class PlacementSpec(Model):
+    """How the run waits for devices."""
+
+    bind_seconds: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=3600,
+            description="Seconds within which every pod must have a node, counted from the creation of the last one. Then the"
+            " attempt ends with NotBound, uncharged, and its variant is held off for a while. Default: the operator's"
+            " bindSeconds, 120.",
+        ),
+    ] = None
+
+
 class TrainingVariant(AcceleratorChoice, MainContainer):
     """How the run looks on one accelerator."""
 
@@ -102,6 +117,9 @@ class TrainingRunSpec(AcceleratorChoice, MainContainer):
             description="How the run looks on each accelerator, in order of preference. Default: one variant, written inline.",
             json_schema_extra=list_map("name"),
         ),
+    ] = None
+    placement: Annotated[
+        PlacementSpec | None, Field(description="How the run waits for devices. Default: as its fields say.")
     ] = None
     suspend: Annotated[
         bool | None,

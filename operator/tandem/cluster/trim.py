@@ -40,6 +40,7 @@ from tandem.domain.observed import (
     NamespaceRecord,
     NodeRecord,
     OwnPod,
+    PriorityRecord,
     Taint,
 )
 from tandem.domain.placement.requests_of_pods import effective_devices, is_extended
@@ -230,6 +231,12 @@ def namespace(raw: Raw) -> NamespaceRecord | None:
     metadata = raw["metadata"]
     level = (metadata.get("labels") or {}).get(LABEL_POD_SECURITY) or ""
     return NamespaceRecord(metadata["name"], _shared(level), int(metadata["resourceVersion"]))
+
+
+@_tolerant("PriorityClass")
+def priority(raw: Raw) -> PriorityRecord | None:
+    """A PriorityClass."""
+    return PriorityRecord(raw["metadata"]["name"], int(raw["value"]), raw.get("globalDefault") is True)
 
 
 def _pod_owner(metadata: Raw, labels: Raw) -> tuple[str | None, Key | None]:

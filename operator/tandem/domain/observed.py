@@ -179,6 +179,16 @@ class NamespaceRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PriorityRecord:
+    """A PriorityClass."""
+
+    name: str
+    value: int
+    is_default: bool = False
+    """Whether pods that name no class are of this one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Children:
     """All that an object of ours owns, from the stores."""
 

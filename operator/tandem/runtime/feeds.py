@@ -21,6 +21,7 @@ from tandem.domain.observed import (
     NamespaceRecord,
     NodeRecord,
     OwnPod,
+    PriorityRecord,
 )
 from tandem.domain.plan import Resource
 from tandem.runtime.objects import PROFILE, WORKLOADS, ObjectStore
@@ -49,6 +50,7 @@ class Feeds:
             budgets=Store[ChildRecord](),
             claims=Store[ClaimRecord](),
             namespaces=Store[NamespaceRecord](),
+            priorities=Store[PriorityRecord](),
         )
         self.placer: Placer | None = None
         self._skip = PodSkip()
@@ -83,6 +85,13 @@ class Feeds:
                 trim.namespace,
                 self._namespace_changed,
                 metadata_only=True,
+            ),
+            informer(
+                "priorities",
+                group_path("scheduling.k8s.io/v1", "priorityclasses"),
+                stores.priorities,
+                trim.priority,
+                self._priority_changed,
             ),
         )
 
@@ -193,6 +202,10 @@ class Feeds:
         # A namespace that goes takes its objects along: nobody has to be told.
         if new is not None and (old is None or old.pod_security != new.pod_security):
             self._wake_namespace(new.name)
+
+    def _priority_changed(self, *_: PriorityRecord | None) -> None:
+        # Rare, and a class that is the default concerns everybody.
+        self.wake_all()
 
     def _wake_namespace(self, namespace: str) -> None:
         for stored in self.objects:

@@ -17,7 +17,9 @@ from tandem.domain.observed import (
     NamespaceRecord,
     NodeRecord,
     OwnPod,
+    PriorityRecord,
 )
+from tandem.domain.placement import priority
 from tandem.domain.serving.view import ServiceView
 from tandem.domain.timing import Timing
 from tandem.domain.training.view import RunView
@@ -36,6 +38,7 @@ class Stores:
     budgets: Store[ChildRecord]
     claims: Store[ClaimRecord]
     namespaces: Store[NamespaceRecord]
+    priorities: Store[PriorityRecord]
 
 
 def own_pods(stores: Stores, key: Key, uid: str) -> Sequence[OwnPod]:
@@ -59,6 +62,7 @@ def run_view(
         profiles=stores.objects.profiles,
         nodes=stores.nodes.in_namespace(""),
         namespace=_namespace(stores, stored),
+        priority=priority.value(stores.priorities.in_namespace(""), run.spec.template),
     )
 
 
@@ -80,6 +84,7 @@ def service_view(
         claims=stores.claims.in_namespace(stored.key.namespace).keys(),
         profiles=stores.objects.profiles,
         namespace=_namespace(stores, stored),
+        priority=priority.value(stores.priorities.in_namespace(""), service.spec.template),
         repaired=repaired,
     )
 

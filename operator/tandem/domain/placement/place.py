@@ -1,6 +1,6 @@
 """The placer: one serial, pure decision over all that wait.
 
-The queue is served in order of age. Each ask tries its candidates in listed order; a grant takes its devices out of what
+The queue is served in order of priority, then of age. Each ask tries its candidates in listed order; a grant takes its devices out of what
 later asks see. Nobody is preempted. The function depends on its arguments alone, so a decision can be replayed.
 
 Its work grows with what is granted, not with what waits or is reserved: reservations of one shape in a row are taken in one
@@ -65,7 +65,7 @@ def place(queue: Sequence[Ask], state: Snapshot, reservations: Sequence[Reservat
     for option, pods in _together(reservations):
         board.take(option, pods)
     decisions = {}
-    for ask in sorted(queue, key=lambda ask: (ask.since, ask.uid)):
+    for ask in sorted(queue, key=lambda ask: ask.order):
         decisions[ask.uid] = _gang(ask, board) if ask.replicas is None else _replicas(ask, board)
     return decisions
 

@@ -64,12 +64,19 @@ class Ask:
     attempt: int
     """Attempt that is to be made; 0 for replicas."""
     since: datetime
-    """Creation of the object: the older goes first."""
+    """Creation of the object: of those of one priority the older goes first."""
     candidates: tuple[Candidate, ...]
+    priority: int = 0
+    """Of its pods: the higher goes first."""
     replicas: int | None = None
     """Replicas wanted in addition; None for a gang."""
     standing: tuple["Grant", ...] = ()
     """What earlier decisions gave it and status records; whatever else was granted came to nothing."""
+
+    @property
+    def order(self) -> tuple[int, datetime, str]:
+        """Its place in the queue: the least goes first."""
+        return -self.priority, self.since, self.uid
 
 
 @dataclass(frozen=True, slots=True)

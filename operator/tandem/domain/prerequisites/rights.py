@@ -53,6 +53,7 @@ _ROLE = (
     ("", "nodes namespaces persistentvolumeclaims", "list watch"),
     ("", "events", "create patch"),
     ("apps", "deployments", "get list watch create update patch delete"),
+    ("scheduling.k8s.io", "priorityclasses", "list watch"),
     ("policy", "poddisruptionbudgets", "get list watch create"),
 )
 _NEEDED = tuple(

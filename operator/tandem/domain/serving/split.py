@@ -63,6 +63,7 @@ def ask(view: ServiceView, shares: Shares) -> Ask:
         uid=view.service.uid,
         attempt=0,
         since=view.created,
+        priority=view.priority,
         candidates=tuple(_candidate(view, variant, shares.get(variant.name)) for variant in view.variants),
         replicas=lacking(view, shares),
         standing=outstanding(view, shares),

@@ -26,6 +26,8 @@ class ServiceView:
     claims: Set[str]
     profiles: Mapping[str, AcceleratorProfile]
     namespace: NamespaceRecord
+    priority: int = 0
+    """Of its pods: the higher goes first."""
     repaired: Set[str] = frozenset()
     """Names of Deployments that were put right in this pass; the children show the replies."""
 

@@ -45,6 +45,7 @@ def ask(view: RunView) -> Ask:
         uid=view.run.uid,
         attempt=view.newest_attempt + 1,
         since=view.created,
+        priority=view.priority,
         candidates=tuple(
             candidates.candidate(variant, variant.matching(view.profiles), holds, view.now, pods=variant.pods)
             for variant in view.variants

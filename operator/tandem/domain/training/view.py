@@ -28,6 +28,8 @@ class RunView:
     profiles: Mapping[str, AcceleratorProfile]
     namespace: NamespaceRecord
     nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
+    priority: int = 0
+    """Of its pods: the higher goes first."""
     jitter: float = 0.0
     """In [0, 1): spreads pauses, so that held-off runs do not return all at once."""
 
@@ -59,6 +61,12 @@ class RunView:
     def newest_attempt(self) -> int:
         """Number of the newest attempt: status or pods, whichever knows more."""
         return max([self.run.status.attempt, *(pod.attempt for pod in self.pods)])
+
+    @property
+    def bind_seconds(self) -> float:
+        """From the last pod's creation until all pods must have a node."""
+        asked = self.run.spec.placement and self.run.spec.placement.bind_seconds
+        return asked or self.timing.bind
 
     @cached_property
     def variants(self) -> tuple[Variant, ...]:

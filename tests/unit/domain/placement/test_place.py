@@ -114,6 +114,13 @@ def test_the_older_ask_goes_first() -> None:
     assert granted(decisions["young"]) == {}
 
 
+def test_the_higher_priority_goes_before_the_older() -> None:
+    urgent = replace(gang(2, uid="urgent"), priority=1)
+    decisions = place([gang(2, uid="old", age=60), urgent], TWO_NODES, ())
+    assert granted(decisions["urgent"]) == {"main": 2}
+    assert granted(decisions["old"]) == {}
+
+
 def test_of_the_same_age_the_lower_uid_goes_first() -> None:
     decisions = place([gang(2, uid="b"), gang(2, uid="a")], TWO_NODES, ())
     assert granted(decisions["a"]) == {"main": 2}
@@ -230,7 +237,8 @@ def queues(draw: st.DrawFn) -> list[Ask]:
                 replace(item, minimum=min([number, *(o.pods for o in item.options)]))
                 for item, number in zip(candidates, least, strict=True)
             )
-        asks.append(ask(*candidates, uid=f"u{index}", age=draw(st.integers(0, 3)), replicas=replicas))
+        asked = ask(*candidates, uid=f"u{index}", age=draw(st.integers(0, 3)), replicas=replicas)
+        asks.append(replace(asked, priority=draw(st.integers(-1, 1))))
     return asks
 
 
@@ -316,12 +324,12 @@ def test_a_gang_gets_all_or_nothing_and_replicas_no_more_than_they_may(
 
 
 @given(NODES, PODS, queues())
-def test_an_older_ask_is_never_worse_off_for_a_younger_one(
+def test_an_ask_is_never_worse_off_for_one_behind_it(
     nodes: list[NodeRecord], pods: list[ForeignPod], queue: list[Ask]
 ) -> None:
     state = snapshot(nodes, pods)
-    oldest = min(queue, key=lambda item: (item.since, item.uid))
-    assert place(queue, state, ())[oldest.uid] == one(oldest, state)
+    first = min(queue, key=lambda item: (-item.priority, item.since, item.uid))
+    assert place(queue, state, ())[first.uid] == one(first, state)
 
 
 @given(NODES, PODS, OPTIONS, st.integers(0, 9))

@@ -79,6 +79,12 @@ def test_a_gang_that_is_not_bound_in_time_gives_its_devices_back_uncharged() -> 
     assert [(item.variant, item.count, item.until) for item in status.hold_offs or []] == [("main", 1, stamp(130))]
 
 
+@pytest.mark.parametrize(("seconds", "reason"), [(299, Reason.STARTING), (300, Reason.NOT_BOUND)])
+def test_a_run_may_say_itself_how_long_its_gang_may_take_to_be_bound(seconds: int, reason: Reason) -> None:
+    patient = run_view(run(pods=2, placement={"bindSeconds": 300}))
+    assert decide_run(replace(complete(patient, [pod(0), UNBOUND]), now=later(seconds))).reason is reason
+
+
 def test_a_scheduler_that_has_not_looked_yet_is_said_so() -> None:
     assert message(decide_run(complete(GANG, [pod(0), pending(1)]))).endswith("wait for a node: not looked at yet")
 

@@ -128,7 +128,7 @@ class Reconciler:
                 self._gone(key, stored)
                 return
             plan = self._plan(stored)
-            if lane is Lane.URGENT and self._queue.backlog() and _makes(plan):
+            if lane is Lane.URGENT and self._queue.backlog() and self._makes(plan):
                 # Nothing is wrong with it, so it does not overtake those whose pods are to be made before its own.
                 self._queue.add(key, Lane.WORK)
                 return
@@ -136,6 +136,10 @@ class Reconciler:
         problems = await self._apply(stored, plan, lane)
         if problems:
             await self._after_problems(key, stored, problems)
+
+    def _makes(self, plan: Plan) -> bool:
+        """Whether children would be made, if the devices are there."""
+        return bool(plan.create) or (plan.ask is not None and may_fit(plan.ask, self._placer.snapshot()))
 
     async def decide(self, stored: StoredObject) -> Plan:
         """The plan, with the placer's answer in it where one is needed."""
@@ -276,11 +280,6 @@ class Reconciler:
             generation=stored.generation,
             resource_version=stored.resource_version,
         )
-
-
-def _makes(plan: Plan) -> bool:
-    """Whether children would be made, if the devices are there."""
-    return bool(plan.create) or (plan.ask is not None and may_fit(plan.ask))
 
 
 def same_stage(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

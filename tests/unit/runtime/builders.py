@@ -95,6 +95,9 @@ def ask(uid: str = "hello-uid", *, pods: int = 1, devices: int = 1, age: float =
     option = Option(profile=profile(), pods=pods, devices=devices, node_selector={}, tolerations=())
     return Ask(
         uid=uid,
+        kind="TrainingRun" if replicas is None else "InferenceService",
+        namespace="team",
+        name=uid.removesuffix("-uid"),
         attempt=0 if replicas is not None else 1,
         since=NOW - timedelta(seconds=age),
         candidates=(Candidate(variant="main", wants="gpu", options=(option,)),),

@@ -11,9 +11,9 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from tandem.domain.placement import rejection
+from tandem.domain.placement import rejection, rules
 from tandem.domain.placement.fit import Room, Snapshot, room
-from tandem.domain.placement.request import Ask, Candidate, Decision, Grant, Option, Rejection
+from tandem.domain.placement.request import Ask, Decision, Grant, Option, Rejection
 
 DECIDED_BY = "ListedOrder"
 
@@ -70,9 +70,9 @@ def place(queue: Sequence[Ask], state: Snapshot, reservations: Sequence[Reservat
     return decisions
 
 
-def may_fit(ask: Ask) -> bool:
+def may_fit(ask: Ask, state: Snapshot) -> bool:
     """Whether nothing but devices decides about the ask."""
-    return any(_allowed(ask, candidate, []) for candidate in ask.candidates)
+    return any(rules.allowed(ask, candidate, state)[0] for candidate in ask.candidates)
 
 
 def _together(reservations: Iterable[Reservation]) -> Iterable[tuple[Option, int]]:
@@ -86,7 +86,9 @@ def _together(reservations: Iterable[Reservation]) -> Iterable[tuple[Option, int
 def _gang(ask: Ask, board: _Board) -> Decision:
     rejected: list[Rejection] = []
     for candidate in ask.candidates:
-        for option in _allowed(ask, candidate, rejected):
+        options, refused = rules.allowed(ask, candidate, board.state)
+        rejected += refused
+        for option in options:
             if board.state.pods_known:
                 found = board.room(option)
                 if found.pods < option.pods:
@@ -104,8 +106,8 @@ def _replicas(ask: Ask, board: _Board) -> Decision:
     given: dict[str, Grant] = {}
     for only_minimum in (True, False):
         for candidate in ask.candidates:
-            rejections: list[Rejection] = []
-            for option in _allowed(ask, candidate, rejections):
+            options, rejections = rules.allowed(ask, candidate, board.state)
+            for option in options:
                 held = given.get(candidate.variant)
                 if held is not None and held.option.profile.name != option.profile.name:
                     continue
@@ -125,22 +127,3 @@ def _replicas(ask: Ask, board: _Board) -> Decision:
             if not only_minimum and left > 0:
                 rejected.extend(rejections)
     return Decision(tuple(given.values()), tuple(rejected))
-
-
-def _allowed(ask: Ask, candidate: Candidate, rejected: list[Rejection]) -> list[Option]:
-    """The candidate's options that only lack of devices can still exclude; the others' rejections are added."""
-    if candidate.held_off is not None:
-        rejected.append(rejection.held_off(candidate, candidate.held_off))
-        return []
-    if not candidate.options:
-        rejected.append(rejection.unknown(candidate))
-        return []
-    allowed = []
-    for option in candidate.options:
-        distributed = ask.replicas is None and option.pods > 1
-        illegal = rejection.illegal_count(candidate.variant, option, distributed=distributed)
-        if illegal is None:
-            allowed.append(option)
-        else:
-            rejected.append(illegal)
-    return allowed

@@ -61,6 +61,10 @@ class Ask:
 
     uid: str
     """Object that asks."""
+    kind: str
+    """TrainingRun or InferenceService."""
+    namespace: str
+    name: str
     attempt: int
     """Attempt that is to be made; 0 for replicas."""
     since: datetime

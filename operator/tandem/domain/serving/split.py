@@ -61,6 +61,9 @@ def ask(view: ServiceView, shares: Shares) -> Ask:
     """The replicas that are missing, on any variant that may take more."""
     return Ask(
         uid=view.service.uid,
+        kind="InferenceService",
+        namespace=view.service.namespace,
+        name=view.service.name,
         attempt=0,
         since=view.created,
         priority=view.priority,

@@ -43,6 +43,9 @@ def ask(view: RunView) -> Ask:
     holds = view.run.status.hold_offs or ()
     return Ask(
         uid=view.run.uid,
+        kind="TrainingRun",
+        namespace=view.run.namespace,
+        name=view.run.name,
         attempt=view.newest_attempt + 1,
         since=view.created,
         priority=view.priority,

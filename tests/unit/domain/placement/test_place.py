@@ -28,7 +28,16 @@ from tests.unit.domain.builders import (
 
 def ask(*candidates: Candidate, uid: str = "a", age: float = 0, replicas: int | None = None) -> Ask:
     """An ask of an object that is `age` seconds older than the others."""
-    return Ask(uid=uid, attempt=1, since=later(-age), candidates=candidates, replicas=replicas)
+    return Ask(
+        uid=uid,
+        kind="TrainingRun" if replicas is None else "InferenceService",
+        namespace="team",
+        name=uid,
+        attempt=1,
+        since=later(-age),
+        candidates=candidates,
+        replicas=replicas,
+    )
 
 
 def gang(pods: int = 1, devices: int = 8, uid: str = "a", age: float = 0) -> Ask:
@@ -367,11 +376,11 @@ def test_an_ask_that_cannot_fit_is_refused_for_other_reasons_than_devices(
     for asked in queue:
         decision = one(replace(asked, replicas=None), snapshot(nodes, []))
         by_devices = Reason.DOES_NOT_FIT_NOW in {item.reason for item in decision.rejected}
-        assert may_fit(asked) == bool(decision.grants or by_devices)
+        assert may_fit(asked, snapshot(nodes, [])) == bool(decision.grants or by_devices)
 
 
 def test_a_legal_count_may_fit_and_an_illegal_one_may_not() -> None:
     counted = profile(counts={"perPod": [1, 8]})
-    assert may_fit(ask(candidate("main", option(counted, devices=8))))
-    assert not may_fit(ask(candidate("main", option(counted, devices=3))))
-    assert not may_fit(ask(candidate("main", option(counted, devices=8), held_off="not before noon")))
+    assert may_fit(ask(candidate("main", option(counted, devices=8))), TWO_NODES)
+    assert not may_fit(ask(candidate("main", option(counted, devices=3))), TWO_NODES)
+    assert not may_fit(ask(candidate("main", option(counted, devices=8), held_off="not before noon")), TWO_NODES)

@@ -1,0 +1,38 @@
+"""What excludes an option however many devices are free: an ordered chain of small rules.
+
+Each rule answers None, or a rejection whose message a person can act on. The first that answers decides, so what only the
+user can mend stands before what passes by itself.
+"""
+
+from collections.abc import Callable
+
+from tandem.domain.placement import rejection
+from tandem.domain.placement.fit import Snapshot
+from tandem.domain.placement.request import Ask, Candidate, Option, Rejection
+
+Rule = Callable[[Ask, Candidate, Option, Snapshot], Rejection | None]
+
+
+def legal_count(ask: Ask, candidate: Candidate, option: Option, _: Snapshot) -> Rejection | None:
+    """The profile allows so many devices in a pod."""
+    distributed = ask.replicas is None and option.pods > 1
+    return rejection.illegal_count(candidate.variant, option, distributed=distributed)
+
+
+RULES: tuple[Rule, ...] = (legal_count,)
+
+
+def allowed(ask: Ask, candidate: Candidate, state: Snapshot) -> tuple[list[Option], list[Rejection]]:
+    """The candidate's options that only lack of devices can still exclude, and why the others are none."""
+    if candidate.held_off is not None:
+        return [], [rejection.held_off(candidate, candidate.held_off)]
+    if not candidate.options:
+        return [], [rejection.unknown(candidate)]
+    options, rejected = [], []
+    for option in candidate.options:
+        found = next(filter(None, (rule(ask, candidate, option, state) for rule in RULES)), None)
+        if found is None:
+            options.append(option)
+        else:
+            rejected.append(found)
+    return options, rejected

@@ -15,7 +15,7 @@ from tests.support.api import Object
 pytestmark = pytest.mark.cluster
 
 Create = Callable[[Object], Object]
-EVERY = (*WORK, "AcceleratorProfile", "PlacementPolicy")
+EVERY = (*WORK, "AcceleratorProfile")
 
 
 def kubectl(server: Server, *args: str, stdin: Object | None = None) -> str:
@@ -36,7 +36,6 @@ def kubectl(server: Server, *args: str, stdin: Object | None = None) -> str:
         ),
         ("infsvc.status.placement.rejected", "The candidates of the last decision that were not taken."),
         ("accel.spec.perDevice.shm", "Size of /dev/shm per device"),
-        ("ppol.spec.shares", "Wished parts of the devices in use"),
     ],
 )
 def test_explain_is_the_manual(server: Server, path: str, words: str) -> None:
@@ -76,13 +75,7 @@ def test_the_server_publishes_the_description_of_every_field(server: Server, kin
 
 
 @pytest.mark.parametrize(
-    ("short", "kind"),
-    [
-        ("trun", "TrainingRun"),
-        ("infsvc", "InferenceService"),
-        ("accel", "AcceleratorProfile"),
-        ("ppol", "PlacementPolicy"),
-    ],
+    ("short", "kind"), [("trun", "TrainingRun"), ("infsvc", "InferenceService"), ("accel", "AcceleratorProfile")]
 )
 def test_short_names_find_their_kind(server: Server, create: Create, name: str, short: str, kind: str) -> None:
     create(smallest(kind, name))
@@ -103,7 +96,6 @@ COLUMNS = {
     ),
     "InferenceService": (["STATUS", "ACCELERATOR", "REPLICAS", "AGE"], ["DECIDED BY", "MODEL", "URL", "MESSAGE"]),
     "AcceleratorProfile": (["RESOURCE", "ARCH", "STACK", "VENDOR", "AGE"], []),
-    "PlacementPolicy": (["STATUS", "PRIORITY", "MODE", "ACCELERATORS", "AGE"], ["MESSAGE"]),
 }
 
 

@@ -77,6 +77,7 @@ RUN_STATUS = {
         "time": TIME,
     },
     "notBefore": TIME,
+    "waitingSince": TIME,
     "holdOffs": [{"variant": f"v{number}", "until": TIME, "count": 3, "message": MESSAGE} for number in range(8)],
     "placement": {
         "chosen": NAME,

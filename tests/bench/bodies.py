@@ -57,7 +57,7 @@ class Script:
         node = NodeRecord("node", {"bench.example/nodes": "true"}, (), False, True, None, {self.resource: PODS}, {})
         first = self._plan()
         assert first.ask is not None
-        decision = place([first.ask], snapshot([node], []), [])[first.ask.uid]
+        decision = place([first.ask], snapshot([node], []), [], datetime.now(UTC))[first.ask.uid]
         plan = plan_run(self._view(), decision=decision)
         self.status = plan.status or {}
         return plan

@@ -73,6 +73,15 @@ class Cleanup(Model):
 class PlacementSpec(Model):
     """How the run waits for devices."""
 
+    wait_seconds: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=86_400,
+            description="Seconds of waiting for which a variant that lacks devices keeps those after it from being tried; from"
+            " then on the first that fits is taken. Default: 0, the next is tried at once.",
+        ),
+    ] = None
     bind_seconds: Annotated[
         int | None,
         Field(
@@ -245,6 +254,10 @@ class TrainingRunStatus(Model):
     active_seconds: Annotated[
         int | None,
         Field(ge=0, description="Seconds that ended attempts used of spec.activeDeadlineSeconds."),
+    ] = None
+    waiting_since: Annotated[
+        Timestamp | None,
+        Field(description="Since when no devices are found for it; absent while it does not look for any."),
     ] = None
     not_before: Annotated[Timestamp | None, Field(description="No attempt starts before this time (backoff).")] = None
     hold_offs: Annotated[

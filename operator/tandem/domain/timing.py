@@ -23,6 +23,8 @@ class Timing:
     """After the first failure, how long to wait for an earlier cause to show."""
     hold_off: float = 10
     """First pause of a variant that was refused or not bound; doubles up to `max_backoff`."""
+    starvation: float = 900
+    """How long a gang waits before nobody behind it may take devices that it could use."""
     conflict_retry: float = 10
     """Pause before a name that somebody else holds is tried again."""
     node_lost: float = 300

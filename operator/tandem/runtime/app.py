@@ -228,7 +228,8 @@ class Operator:
         if stored.key.kind == "TrainingRun":
             view = observer.run_view(stores, stored, stored.training_run(), now, self.timing, 0.0)
             attempt, grants = gang_outstanding(view)
-            self.placer.restore(stored.key, stored.uid, attempt, grants)
+            hold = view.bind_seconds + self.timing.partial_create
+            self.placer.restore(stored.key, stored.uid, attempt, grants, hold)
         elif stored.key.kind == "InferenceService":
             service = observer.service_view(stores, stored, stored.inference_service(), now, self.timing)
             self.placer.restore(stored.key, stored.uid, 0, replicas_outstanding(service, split.recorded(service)))

@@ -1,4 +1,4 @@
-"""The one place where devices are given away: a lock, the pure `place()`, and reservations in memory.
+"""The one place where devices are given away: a lock, the pure `serve()`, and reservations in memory.
 
 Parallel reconciles would each see the same free device. So they ask here; whoever was granted devices holds a reservation
 until its pods show a node, are gone, or too much time has passed.
@@ -6,16 +6,18 @@ until its pods show a node, are gone, or too much time has passed.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from tandem.cluster.metrics import Metrics
 from tandem.cluster.store import Store
 from tandem.domain.observed import ForeignPod, Key, NodeRecord, OwnPod
 from tandem.domain.placement.fit import Snapshot
 from tandem.domain.placement.ledger import Ledger
-from tandem.domain.placement.place import Reservation, place
-from tandem.domain.placement.request import Ask, Decision, Grant
+from tandem.domain.placement.line import Line
+from tandem.domain.placement.place import Reservation, serve
+from tandem.domain.placement.request import Ask, Decision, Demand, Grant
 
 Pod = OwnPod | ForeignPod
 
@@ -34,13 +36,6 @@ class _Held:
 
 
 @dataclass(slots=True)
-class _Waiting:
-    key: Key
-    ask: Ask
-    reasons: frozenset[str]
-
-
-@dataclass(slots=True)
 class Placer:
     """Serial placement over all that wait."""
 
@@ -53,9 +48,15 @@ class Placer:
     hold_seconds: float
     metrics: Metrics
     clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _held: dict[str, list[_Held]] = field(default_factory=dict)
-    _waiting: dict[str, _Waiting] = field(default_factory=dict)
+    _line: Line = field(default_factory=Line)
+    """What is asked for and was not given whole."""
+    _keys: dict[str, Key] = field(default_factory=dict)
+    """Of those in line."""
+    _told: dict[Demand, frozenset[str]] = field(default_factory=dict)
+    """Why those in line get nothing, as far as they know."""
     _decided: dict[str, tuple[Ask, Decision]] = field(default_factory=dict)
     """What was granted to a gang while it waited, until it asks again."""
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,13 +75,17 @@ class Placer:
                 self._serve_waiting()
             asked, kept = self._decided.pop(ask.uid, (None, None))
             # An edited spec asks for something else: what was granted for the old one is of no use.
-            if kept is not None and asked == ask and self._holds(ask):
+            same = asked is not None and (asked.attempt, asked.demand) == (ask.attempt, ask.demand)
+            if kept is not None and same and self._holds(ask):
                 return kept
-            expires = self.clock() + self.hold_seconds
             # A grant whose intent was refused or lost came to nothing: only what status records counts.
-            self._hold(ask.uid, [_Held(key, ask.attempt, grant, 0, expires) for grant in ask.standing])
-            decision = self._place([ask])[ask.uid]
+            self._hold(ask.uid, self._grants(key, ask.attempt, ask.standing, ask.hold))
+            before = self._leave(ask.uid)
+            decision = self._place(ask)
             self._book(key, ask, decision)
+            if before is not None and before.overdue(self.now()) and ask.uid not in self._keys:
+                # What it kept from others and did not need itself is theirs.
+                self.capacity_changed()
             outcomes = {item.reason.value for item in decision.rejected} | ({"Placed"} if decision.grants else set())
             for outcome in outcomes:
                 self.metrics.placements.labels(outcome).inc()
@@ -92,8 +97,11 @@ class Placer:
 
     def withdraw(self, uid: str) -> None:
         """The object asks for nothing more; what it was granted stays reserved."""
-        self._waiting.pop(uid, None)
         self._decided.pop(uid, None)
+        left = self._leave(uid)
+        if left is not None and left.overdue(self.now()):
+            # Nobody is held back for it any more.
+            self.capacity_changed()
 
     def release(self, uid: str) -> None:
         """Devices that were reserved for this object are free again; it no longer waits."""
@@ -101,10 +109,9 @@ class Placer:
         if self._held.pop(uid, None):
             self.capacity_changed()
 
-    def restore(self, key: Key, uid: str, attempt: int, grants: Iterable[Grant]) -> None:
+    def restore(self, key: Key, uid: str, attempt: int, grants: Iterable[Grant], hold: float = 0) -> None:
         """Reserve exactly these grants: those of before the operator started, or what is left of them by now."""
-        expires = self.clock() + self.hold_seconds
-        self._hold(uid, [_Held(key, attempt, grant, 0, expires) for grant in grants])
+        self._hold(uid, self._grants(key, attempt, grants, hold))
         self.capacity_changed()
 
     def capacity_changed(self) -> None:
@@ -122,42 +129,70 @@ class Placer:
                     self._serve_waiting()
 
     def _serve_waiting(self) -> None:
-        """Place over the whole queue, in its order; wake those for whom the answer changed.
-
-        A gang's grant is kept for it. Replicas may have been asked for anew meanwhile, so their object is only woken.
-        """
+        """Serve the whole line, in its order; wake those for whom the answer changed."""
         self._freed.clear()
-        waiting = dict(self._waiting)
-        if not waiting:
+        if not self._line:
             return
-        for uid, decision in self._place([item.ask for item in waiting.values()]).items():
-            item = waiting[uid]
-            if decision.grants and item.ask.replicas is None:
-                self._book(item.key, item.ask, decision)
-                self._decided[uid] = (item.ask, decision)
-            reasons = _reasons(decision)
-            if decision.grants or reasons != item.reasons:
-                item.reasons = reasons
-                self.wake(item.key)
+        answers = serve(self._line, self.snapshot(), self._reservations(), self.now())
+        for uid, decision in answers.given.items():
+            self._give(uid, decision)
+        for demand, decision in answers.refused.items():
+            self._tell(demand, _reasons(decision))
 
-    def _place(self, asks: Sequence[Ask]) -> Mapping[str, Decision]:
-        return place(asks, self.snapshot(), self._reservations())
+    def _place(self, ask: Ask) -> Decision:
+        """Place one, behind those who wait too long: none of them can be served yet, but they keep devices from it."""
+        ahead = [item for item in self._line.holding(self.now()) if item.order < ask.order]
+        answers = serve(Line([*ahead, ask]), self.snapshot(), self._reservations(), self.now())
+        for item in ahead:
+            if item.uid in answers.given:
+                self._give(item.uid, answers.given[item.uid])
+        return answers.of(ask)
+
+    def _give(self, uid: str, decision: Decision) -> None:
+        """Somebody in line gets something. A gang's grant is kept for it; replicas may have been asked for anew meanwhile,
+        so their object is only woken."""
+        ask, key = self._line.get(uid), self._keys[uid]
+        assert ask is not None, "only those in line are served"
+        if ask.replicas is None:
+            self._book(key, ask, decision)
+            self._decided[uid] = (ask, decision)
+        self.wake(key)
+
+    def _tell(self, demand: Demand, reasons: frozenset[str]) -> None:
+        """Wake those who ask for this, if they know other reasons for getting nothing."""
+        if self._told.get(demand, reasons) != reasons:
+            for ask in self._line.alike(demand):
+                self.wake(self._keys[ask.uid])
+        self._told[demand] = reasons
 
     def _book(self, key: Key, ask: Ask, decision: Decision) -> None:
         """Reserve what was granted, and remember who got less than was asked for."""
-        expires = self.clock() + self.hold_seconds
         before = self._held.get(ask.uid, []) if ask.replicas is not None else []
-        new = [
-            _Held(key, ask.attempt, grant, self._bound(key, ask.uid, ask.attempt, grant.variant), expires)
-            for grant in decision.grants
-        ]
-        if new:
+        if decision.grants:
+            new = self._grants(key, ask.attempt, decision.grants, ask.hold)
+            for item in new:
+                item.bound_before = self._bound(key, ask.uid, ask.attempt, item.grant.variant)
             self._hold(ask.uid, [*before, *new])
         granted = sum(grant.pods for grant in decision.grants)
         if not granted or granted < (ask.replicas or 0):
-            self._waiting[ask.uid] = _Waiting(key, ask, _reasons(decision))
+            self._tell(ask.demand, _reasons(decision))
+            self._line.put(ask)
+            self._keys[ask.uid] = key
         else:
-            self._waiting.pop(ask.uid, None)
+            self._leave(ask.uid)
+
+    def _leave(self, uid: str) -> Ask | None:
+        """The object is in line no more. Returns what it asked for."""
+        ask = self._line.drop(uid)
+        if ask is not None:
+            del self._keys[uid]
+            if not self._line.alike(ask.demand):
+                self._told.pop(ask.demand, None)
+        return ask
+
+    def _grants(self, key: Key, attempt: int, grants: Iterable[Grant], hold: float) -> list[_Held]:
+        expires = self.clock() + max(self.hold_seconds, hold)
+        return [_Held(key, attempt, grant, 0, expires) for grant in grants]
 
     def _hold(self, uid: str, held: list[_Held]) -> None:
         self._held[uid] = held

@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     hold_off_seconds: Annotated[
         float, Field(ge=0, description="First pause of a variant that was refused; it doubles.")
     ] = Timing.hold_off
+    starvation_seconds: Annotated[
+        float, Field(ge=0, description="Seconds a gang waits before those behind it are held back for it.")
+    ] = Timing.starvation
     node_lost_seconds: Annotated[float, Field(ge=0, description="Seconds pods on a NotReady node are waited for.")] = (
         Timing.node_lost
     )
@@ -120,6 +123,7 @@ class Settings(BaseSettings):
             partial_create=self.partial_create_seconds,
             collect=self.collect_seconds,
             hold_off=self.hold_off_seconds,
+            starvation=self.starvation_seconds,
             node_lost=self.node_lost_seconds,
             look_again=self.look_again_seconds,
             cleanup=self.cleanup_seconds,

@@ -190,7 +190,7 @@ def decide_run(view: RunView, problems: Iterable[Problem] = ()) -> Plan:
     plan = plan_run(view, problems=tuple(problems))
     if plan.ask is None:
         return plan
-    decision = place([plan.ask], snapshot(view.nodes.values(), view.children.pods), ())[plan.ask.uid]
+    decision = place([plan.ask], snapshot(view.nodes.values(), view.children.pods), (), view.now)[plan.ask.uid]
     return plan_run(view, decision=decision, problems=tuple(problems))
 
 
@@ -297,7 +297,7 @@ def decide_service(view: ServiceView, state: Snapshot, problems: Iterable[Proble
     plan = plan_service(view, problems=tuple(problems))
     if plan.ask is None:
         return plan
-    return plan_service(view, decision=place([plan.ask], state, ())[plan.ask.uid], problems=tuple(problems))
+    return plan_service(view, decision=place([plan.ask], state, (), view.now)[plan.ask.uid], problems=tuple(problems))
 
 
 # Status

@@ -16,10 +16,9 @@ class Kinds:
             "trainingruns": [],
             "inferenceservices": [],
             "acceleratorprofiles": [],
-            "placementpolicies": [],
         }
         self.reads: list[str] = []
-        self.kinds = ["TrainingRun", "InferenceService", "AcceleratorProfile", "PlacementPolicy", "Status"]
+        self.kinds = ["TrainingRun", "InferenceService", "AcceleratorProfile", "Status"]
         self.statuses: list[Any] = []
         """Bodies of the status writes that came."""
         self.gate = asyncio.Event()

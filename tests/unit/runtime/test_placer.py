@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -13,10 +14,10 @@ from tandem.cluster.metrics import Metrics
 from tandem.cluster.store import Store
 from tandem.domain.observed import ForeignPod, Key, NodeRecord, OwnPod
 from tandem.domain.placement.place import Reservation
-from tandem.domain.placement.request import Grant
+from tandem.domain.placement.request import Ask, Grant
 from tandem.runtime.placer import Placer
 from tests.cluster.fake_api import until
-from tests.unit.runtime.builders import ask, foreign, key, node, own_pod
+from tests.unit.runtime.builders import NOW, ask, foreign, key, node, own_pod
 
 HOLD = 600.0
 
@@ -39,6 +40,7 @@ class World:
             hold_seconds=HOLD,
             metrics=Metrics(),
             clock=lambda: self.now,
+            now=lambda: NOW + timedelta(seconds=self.now),
         )
         self.set_node(node(devices=devices))
 
@@ -226,6 +228,97 @@ async def test_replicas_get_a_part_and_wait_for_the_rest(world: World) -> None:
     second = await world.placer.decide(key("chat"), again)
     assert [grant.pods for grant in second.grants] == [2]
     assert not await world.fits("second")
+
+
+# Who has waited too long
+
+
+async def wait_too_long(world: World, name: str, pods: int) -> Ask:
+    """A gang of so many pods that has waited for more than its 900 s."""
+    starving = replace(
+        ask(f"{name}-uid", pods=pods, age=5000), waits_since=NOW - timedelta(seconds=901), starves_after=900
+    )
+    assert (await world.placer.decide(key(name), starving)).grant is None
+    return starving
+
+
+async def test_who_has_waited_too_long_holds_back_those_who_come_later(world: World) -> None:
+    world.put("holder", foreign("holder", 1))
+    await wait_too_long(world, "old", pods=4)
+    assert not await world.fits("young")
+    assert await world.fits("older", age=6000)
+    world.put("holder", None)
+    world.placer.release("older-uid")
+    await until(lambda: "old" in world.woken, "the old one to be served")
+    assert await world.fits("old", pods=4)
+
+
+async def test_a_gang_becomes_overdue_while_it_waits(world: World) -> None:
+    world.put("holder", foreign("holder", 1))
+    waiting = replace(ask("old-uid", pods=4, age=5000), waits_since=NOW, starves_after=900)
+    assert (await world.placer.decide(key("old"), waiting)).grant is None
+    assert await world.fits("young")
+    world.now = 900
+    assert not await world.fits("younger")
+
+
+async def test_those_held_back_go_on_when_nobody_waits_too_long_any_more(world: World) -> None:
+    world.put("holder", foreign("holder", 1))
+    await wait_too_long(world, "old", pods=4)
+    assert not await world.fits("young")
+    world.placer.withdraw("old-uid")
+    await world.woken_by_now("young")
+    assert await world.fits("young")
+
+
+async def test_those_held_back_go_on_when_an_edit_makes_room(world: World) -> None:
+    """It asks for less, gets it, and what it kept besides is free for others."""
+    world.put("holder", foreign("holder", 1))
+    starving = await wait_too_long(world, "old", pods=4)
+    assert not await world.fits("young", pods=2)
+    smaller = replace(starving, candidates=ask("old-uid").candidates)
+    assert (await world.placer.decide(key("old"), smaller)).grant is not None
+    await world.woken_by_now("young")
+
+
+async def test_one_that_waits_too_long_is_served_when_a_reservation_before_it_runs_out(world: World) -> None:
+    """Nothing tells of that; whoever asks next comes behind it."""
+    assert await world.fits("lost", pods=1, age=6000)
+    await wait_too_long(world, "old", pods=4)
+    world.now = HOLD
+    assert not await world.fits("young")
+    assert world.woken == ["old"]
+    assert await world.fits("old", pods=4)
+
+
+async def test_alike_ones_learn_together_that_their_reason_has_changed(world: World) -> None:
+    """Whoever asks finds the reason first; the others still tell an older one."""
+    world.put("holder", foreign("holder", 4))
+    first = ask("first-uid")
+    assert (await world.placer.decide(key("first"), first)).grant is None
+    world.placer._told[first.demand] = frozenset({"HeldOff"})
+    assert not await world.fits("second")
+    assert world.woken == ["first"]
+
+
+async def test_what_may_take_long_to_be_bound_is_reserved_as_long(world: World) -> None:
+    slow = replace(ask("slow-uid", pods=4), hold=3600)
+    assert (await world.placer.decide(key("slow"), slow)).grant is not None
+    world.now = 3599
+    assert not await world.fits("second")
+    world.now = 3600
+    assert await world.fits("second")
+
+
+async def test_reservations_survive_the_operator_between_decision_and_creation(world: World) -> None:
+    """Killed after the intent was written, before a pod was made: the next operator gives the devices to nobody else."""
+    decision = await world.placer.decide(key("first"), ask("first-uid", pods=3))
+    again = World()
+    again.placer.restore(key("first"), "first-uid", 1, decision.grants, 120)
+    assert not await again.fits("second", pods=2)
+    assert await again.fits("third")
+    again.put("first-a1-0", own_pod("first-uid", rank=0, node="node-a"))
+    assert not await again.fits("second", pods=2)
 
 
 class Forgetful(Placer):

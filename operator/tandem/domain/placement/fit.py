@@ -7,6 +7,8 @@ CPU, memory and affinity are not modelled: a fit is a hint, the scheduler decide
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
 
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.scheduling import Toleration
@@ -14,6 +16,7 @@ from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod, Taint
 from tandem.domain.placement.request import Option
 
 ARCH_LABEL = "kubernetes.io/arch"
+NOTHING_KEPT: Mapping[tuple[str, str], datetime] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ class Room:
     """Free devices on them."""
     total: int
     """Healthy devices on them."""
+    kept: int = 0
+    """Of the free ones, those that are kept for a gang that has waited too long."""
+    kept_since: datetime | None = None
+    """Since when it waits."""
 
     @property
     def pods(self) -> int:
@@ -64,17 +71,36 @@ def holds(pod: OwnPod | ForeignPod) -> Iterable[tuple[tuple[str, str], int]]:
     return [((node, resource), amount) for resource, amount in pod.devices.items() if amount]
 
 
-def room(state: Snapshot, used: Mapping[tuple[str, str], int], option: Option) -> Room:
-    """Where pods of `option` fit, `used` being the snapshot's plus what is reserved."""
+def room(
+    state: Snapshot,
+    used: Mapping[tuple[str, str], int],
+    option: Option,
+    kept: Mapping[tuple[str, str], datetime] = NOTHING_KEPT,
+) -> Room:
+    """Where pods of `option` fit, `used` being the snapshot's plus what is reserved, and `kept` what others wait for."""
     pods_by_node: dict[str, int] = {}
-    free_total = total = 0
+    free_total = total = kept_total = 0
+    kept_since = None
     resource, each = option.resource, option.devices
-    for name, devices in _offers(state, option):
-        free = max(0, devices - used.get((name, resource), 0))
-        pods_by_node[name] = free // each
+    offers = _offers(state, option)
+    for name, devices in offers:
+        place = (name, resource)
+        free = max(0, devices - used.get(place, 0))
+        if place in kept:
+            kept_total += free
+            kept_since = kept[place]
+        else:
+            pods_by_node[name] = free // each
         free_total += free
         total += devices
-    return Room(pods_by_node=pods_by_node, nodes=len(pods_by_node), free=free_total, total=total)
+    return Room(
+        pods_by_node=pods_by_node,
+        nodes=len(offers),
+        free=free_total,
+        total=total,
+        kept=kept_total,
+        kept_since=kept_since,
+    )
 
 
 def _offers(state: Snapshot, option: Option) -> tuple[tuple[str, int], ...]:

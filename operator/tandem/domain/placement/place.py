@@ -1,19 +1,24 @@
 """The placer: one serial, pure decision over all that wait.
 
-The queue is served in order of priority, then of age. Each ask tries its candidates in listed order; a grant takes its devices out of what
-later asks see. Nobody is preempted. The function depends on its arguments alone, so a decision can be replayed.
+The queue is served in order of priority, then of age. Each ask tries its candidates in listed order; a grant takes its
+devices out of what later asks see. Nobody is preempted. A gang that has waited too long and gets nothing keeps the nodes that
+it could use: nobody behind it is given devices there, so that they gather for it. One that could not be placed on these nodes
+were they empty keeps nothing. The functions depend on their arguments alone, so a decision can be replayed.
 
-Its work grows with what is granted, not with what waits or is reserved: reservations of one shape in a row are taken in one
-go, and the room found for a shape is known until devices are taken.
+The work grows with what is granted, not with what waits or is reserved: of those that ask for the same and get nothing one is
+tried, reservations of one shape in a row are taken in one go, and the room found for a shape is known until devices are taken.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from heapq import heapify, heappop, heappush
 from itertools import groupby
 
 from tandem.domain.placement import rejection, rules
 from tandem.domain.placement.fit import Room, Snapshot, room
-from tandem.domain.placement.request import Ask, Decision, Grant, Option, Rejection
+from tandem.domain.placement.line import Line
+from tandem.domain.placement.request import Ask, Decision, Demand, Grant, Option, Rejection
 
 DECIDED_BY = "ListedOrder"
 
@@ -35,13 +40,16 @@ class _Board:
 
     state: Snapshot
     used: dict[tuple[str, str], int]
+    now: datetime
+    kept: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    """(node, resource) -> since when somebody waits for devices there that nobody behind may take."""
     _found: dict[Hashable, Room] = field(default_factory=dict)
 
     def room(self, option: Option) -> Room:
         """Where pods of `option` fit now."""
         found = self._found.get(option.shape)
         if found is None:
-            found = self._found[option.shape] = room(self.state, self.used, option)
+            found = self._found[option.shape] = room(self.state, self.used, option, self.kept)
         return found
 
     def take(self, option: Option, pods: int) -> None:
@@ -58,16 +66,65 @@ class _Board:
         # Options of other shapes may ask for the same resource.
         self._found.clear()
 
+    def keep(self, option: Option, since: datetime) -> None:
+        """Nobody is given devices any more on the nodes of `option`, if so many pods of it could ever be there."""
+        empty = room(self.state, {}, option)
+        if empty.pods >= option.pods:
+            for node in empty.pods_by_node:
+                self.kept.setdefault((node, option.resource), since)
+            self._found.clear()
 
-def place(queue: Sequence[Ask], state: Snapshot, reservations: Sequence[Reservation]) -> Mapping[str, Decision]:
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What is decided about a queue."""
+
+    given: Mapping[str, Decision]
+    """By the uid of who asks, for those that get something."""
+    refused: Mapping[Demand, Decision]
+    """For all others: the decision about the first that asked for this."""
+
+    def of(self, ask: Ask) -> Decision:
+        """The decision about one of them."""
+        given = self.given.get(ask.uid)
+        return given if given is not None else self.refused[ask.demand]
+
+
+def place(
+    queue: Sequence[Ask], state: Snapshot, reservations: Sequence[Reservation], now: datetime
+) -> Mapping[str, Decision]:
     """A decision for every ask, by the uid of who asks."""
-    board = _Board(state, dict(state.used))
+    answers = serve(Line(queue), state, reservations, now)
+    return {ask.uid: answers.of(ask) for ask in queue}
+
+
+def serve(line: Line, state: Snapshot, reservations: Sequence[Reservation], now: datetime) -> Answers:
+    """Decisions about all that wait in line."""
+    board = _Board(state, dict(state.used), now)
     for option, pods in _together(reservations):
         board.take(option, pods)
-    decisions = {}
-    for ask in sorted(queue, key=lambda ask: ask.order):
-        decisions[ask.uid] = _gang(ask, board) if ask.replicas is None else _replicas(ask, board)
-    return decisions
+    given: dict[str, Decision] = {}
+    refused: dict[Demand, Decision] = {}
+    heads = [(asks[0].order, 0, asks) for asks in line.kinds()]
+    heapify(heads)
+    while heads:
+        _, index, asks = heappop(heads)
+        ask = asks[index]
+        decision = _gang(ask, board) if ask.replicas is None else _replicas(ask, board)
+        if decision.grants:
+            given[ask.uid] = decision
+            index += 1
+        else:
+            refused.setdefault(ask.demand, decision)
+            index = len(asks) if ask.overdue(now) else _next_overdue(asks, index + 1, now)
+        if index < len(asks):
+            heappush(heads, (asks[index].order, index, asks))
+    return Answers(given, refused)
+
+
+def _next_overdue(asks: Sequence[Ask], start: int, now: datetime) -> int:
+    """Where among those that get nothing stands the first that keeps devices from others; their number where none does."""
+    return next((index for index in range(start, len(asks)) if asks[index].overdue(now)), len(asks))
 
 
 def may_fit(ask: Ask, state: Snapshot) -> bool:
@@ -85,7 +142,13 @@ def _together(reservations: Iterable[Reservation]) -> Iterable[tuple[Option, int
 
 def _gang(ask: Ask, board: _Board) -> Decision:
     rejected: list[Rejection] = []
+    lacking: list[Option] = []
+    tried_from = ask.tried_from(board.now)
+    ahead = None
     for candidate in ask.candidates:
+        if ahead is not None and tried_from is not None and board.now < tried_from:
+            rejected.append(rejection.next_in_line(candidate, ahead, tried_from))
+            continue
         options, refused = rules.allowed(ask, candidate, board.state)
         rejected += refused
         for option in options:
@@ -93,9 +156,15 @@ def _gang(ask: Ask, board: _Board) -> Decision:
                 found = board.room(option)
                 if found.pods < option.pods:
                     rejected.append(rejection.does_not_fit(candidate.variant, option, found))
+                    lacking.append(option)
+                    ahead = ahead or candidate.variant
                     continue
                 board.take(option, option.pods)
             return Decision((Grant(candidate.variant, option, option.pods),), tuple(rejected))
+    overdue = ask.overdue(board.now)
+    if overdue is not None:
+        for option in lacking:
+            board.keep(option, overdue)
     return Decision((), tuple(rejected))
 
 

@@ -3,7 +3,10 @@
 Messages carry counts, never names of other tenants.
 """
 
+from datetime import datetime
+
 from tandem.api.reasons import Reason
+from tandem.domain import clock
 from tandem.domain.placement.fit import Room
 from tandem.domain.placement.request import Candidate, Option, Rejection
 from tandem.domain.words import times
@@ -49,6 +52,12 @@ def illegal_count(variant: str, option: Option, *, distributed: bool) -> Rejecti
     )
 
 
+def next_in_line(candidate: Candidate, ahead: str, until: datetime) -> Rejection:
+    """A candidate before it lacks devices and is given time."""
+    why = f"not tried before {clock.stamp(until)}: {ahead} goes first and lacks devices (placement.waitSeconds)"
+    return Rejection(candidate.variant, candidate.wants, Reason.HELD_OFF, why)
+
+
 def does_not_fit(variant: str, option: Option, found: Room) -> Rejection:
     """Too few free devices, with the numbers that show why."""
     asked = times(option.pods, "pod") + " x " + times(option.devices, "device")
@@ -58,6 +67,9 @@ def does_not_fit(variant: str, option: Option, found: Room) -> Rejection:
         why = f"its {times(found.nodes, 'node')} offer no {option.resource}"
     elif found.free < option.pods * option.devices:
         why = f"{found.free} of {found.total} devices are free on {times(found.nodes, 'node')}"
+    elif found.kept_since is not None:
+        since = clock.stamp(found.kept_since)
+        why = f"{found.kept} of the {found.free} free devices are kept for a gang that has waited since {since}"
     else:
         why = f"{found.free} devices are free but split over nodes: {times(found.pods, 'such pod')} would fit"
     return Rejection(variant, option.profile.name, Reason.DOES_NOT_FIT_NOW, f"{asked} asked for; {why}")

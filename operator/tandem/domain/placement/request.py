@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from tandem.api.accelerator_profile import AcceleratorProfile
@@ -55,7 +55,38 @@ class Candidate:
     """Replicas that it still lacks of its minReplicas."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
+class Demand:
+    """All of an ask that decides whether it gets anything: as long as devices only become fewer, asks of one demand are
+    refused alike."""
+
+    kind: str
+    namespace: str
+    candidates: tuple[Candidate, ...]
+    replicas: int | None
+    patience: float
+    waits_since: datetime | None
+    """None where it has no patience, so that its wait does not matter."""
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Of what is cheap and tells most demands apart."""
+        return hash(
+            tuple(
+                (
+                    item.variant,
+                    item.held_off,
+                    *((choice.profile.name, choice.pods, choice.devices) for choice in item.options),
+                )
+                for item in self.candidates
+            )
+        )
+
+
+@dataclass(frozen=True)
 class Ask:
     """A request for devices. A gang takes all or nothing of one candidate; replicas are spread over candidates."""
 
@@ -77,7 +108,31 @@ class Ask:
     standing: tuple["Grant", ...] = ()
     """What earlier decisions gave it and status records; whatever else was granted came to nothing."""
 
-    @property
+    waits_since: datetime | None = None
+    """Since when it has been without devices, by its status; None before the first answer."""
+    starves_after: float | None = None
+    """Seconds of waiting after which it holds back those behind it; None: never."""
+    patience: float = 0
+    """Seconds of waiting for which a candidate that lacks devices keeps those behind it from being tried."""
+    hold: float = 0
+    """Seconds that its pods may take to be bound: so long, at least, what it is granted stays reserved."""
+
+    def overdue(self, now: datetime) -> datetime | None:
+        """Since when it waits, where that is so long that nobody behind it may take what it could use."""
+        since, limit = self.waits_since, self.starves_after
+        return since if since is not None and limit is not None and (now - since).total_seconds() >= limit else None
+
+    def tried_from(self, now: datetime) -> datetime | None:
+        """When candidates behind one that lacks devices are tried; None: at once."""
+        return (self.waits_since or now) + timedelta(seconds=self.patience) if self.patience else None
+
+    @cached_property
+    def demand(self) -> Demand:
+        """What it has in common with others that are refused when it is."""
+        since = self.waits_since if self.patience else None
+        return Demand(self.kind, self.namespace, self.candidates, self.replicas, self.patience, since)
+
+    @cached_property
     def order(self) -> tuple[int, datetime, str]:
         """Its place in the queue: the least goes first."""
         return -self.priority, self.since, self.uid

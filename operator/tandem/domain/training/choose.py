@@ -53,6 +53,10 @@ def ask(view: RunView) -> Ask:
             candidates.candidate(variant, variant.matching(view.profiles), holds, view.now, pods=variant.pods)
             for variant in view.variants
         ),
+        waits_since=view.waiting_since,
+        starves_after=view.timing.starvation,
+        patience=view.wait_seconds,
+        hold=view.bind_seconds + view.timing.partial_create,
     )
 
 
@@ -93,6 +97,7 @@ def waiting_headline(view: RunView, decision: Decision) -> Headline:
 
 
 def next_look(view: RunView) -> float:
-    """Seconds until a hold-off ends, or until everything is looked at again."""
+    """Seconds until a hold-off or the wait for a better variant ends, or until everything is looked at again."""
     ends = [clock.seconds_until(hold.until, view.now) for hold in view.run.status.hold_offs or ()]
+    ends.append(view.wait_seconds - (view.now - (view.waiting_since or view.now)).total_seconds())
     return min([view.timing.look_again, *(seconds for seconds in ends if seconds > 0)])

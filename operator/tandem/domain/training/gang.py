@@ -29,6 +29,7 @@ def begin(view: RunView, decision: Decision) -> Plan:
             "active": active,
             "placement": choose.chosen(decision, grant),
             "not_before": None,
+            "waiting_since": None,
             "start_time": view.run.status.start_time or active.start_time,
         }
     )

@@ -87,7 +87,14 @@ def _between_attempts(view: RunView, decision: Decision | None) -> Plan:
         return Plan(ask=choose.ask(view))
     if decision.grant is None:
         why = choose.waiting_headline(view, decision)
-        return rest(view, why, choose.next_look(view), release=False, placement=choose.rejected(decision))
+        return rest(
+            view,
+            why,
+            choose.next_look(view),
+            release=False,
+            placement=choose.rejected(decision),
+            waiting_since=None if why.stalled else view.run.status.waiting_since or clock.stamp(view.now),
+        )
     return gang.begin(view, decision)
 
 

@@ -39,6 +39,9 @@ def sooner(one: float | None, other: float | None) -> float | None:
 def rest(
     view: RunView, why: Headline, requeue_after: float | None = None, *, release: bool = True, **update: Any
 ) -> Plan:
-    """No attempt is active, and the status says why none starts; `update` are changed fields of status."""
-    after = view.run.status.model_copy(update=update)
+    """No attempt is active, and the status says why none starts; `update` are changed fields of status.
+
+    Only who is told to wait for devices does: whatever else is in the way, its wait begins anew afterwards.
+    """
+    after = view.run.status.model_copy(update={"waiting_since": None, **update})
     return report(view, after, why, requeue_after=requeue_after, release=release)

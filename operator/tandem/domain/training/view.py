@@ -7,7 +7,7 @@ from functools import cached_property
 
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.training_run import ActiveAttempt, TrainingRun
-from tandem.domain import naming
+from tandem.domain import clock, naming
 from tandem.domain.observed import Children, NamespaceRecord, NodeRecord, OwnPod
 from tandem.domain.timing import Timing
 from tandem.domain.training import ranges
@@ -67,6 +67,17 @@ class RunView:
         """From the last pod's creation until all pods must have a node."""
         asked = self.run.spec.placement and self.run.spec.placement.bind_seconds
         return asked or self.timing.bind
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long a variant that lacks devices keeps those after it from being tried."""
+        return float((self.run.spec.placement and self.run.spec.placement.wait_seconds) or 0)
+
+    @property
+    def waiting_since(self) -> datetime | None:
+        """Since when no devices are found for it."""
+        since = self.run.status.waiting_since
+        return clock.parse(since) if since else None
 
     @cached_property
     def variants(self) -> tuple[Variant, ...]:

@@ -15,6 +15,7 @@ from tandem.domain.placement.place import Reservation, may_fit, place
 from tandem.domain.placement.request import Ask, Candidate, Decision, Grant, Option
 from tests.unit.domain.builders import (
     GPUS,
+    NOW,
     NPUS,
     candidate,
     foreign,
@@ -45,7 +46,7 @@ def gang(pods: int = 1, devices: int = 8, uid: str = "a", age: float = 0) -> Ask
 
 
 def one(asked: Ask, state: Snapshot, reservations: Sequence[Reservation] = ()) -> Decision:
-    return place([asked], state, reservations)[asked.uid]
+    return place([asked], state, reservations, NOW)[asked.uid]
 
 
 TWO_NODES = snapshot([node("gpu-0"), node("gpu-1")], [])
@@ -118,26 +119,26 @@ def test_without_sight_of_all_pods_placement_goes_by_trial() -> None:
 
 
 def test_the_older_ask_goes_first() -> None:
-    decisions = place([gang(2, uid="young"), gang(2, uid="old", age=60)], TWO_NODES, ())
+    decisions = place([gang(2, uid="young"), gang(2, uid="old", age=60)], TWO_NODES, (), NOW)
     assert granted(decisions["old"]) == {"main": 2}
     assert granted(decisions["young"]) == {}
 
 
 def test_the_higher_priority_goes_before_the_older() -> None:
     urgent = replace(gang(2, uid="urgent"), priority=1)
-    decisions = place([gang(2, uid="old", age=60), urgent], TWO_NODES, ())
+    decisions = place([gang(2, uid="old", age=60), urgent], TWO_NODES, (), NOW)
     assert granted(decisions["urgent"]) == {"main": 2}
     assert granted(decisions["old"]) == {}
 
 
 def test_of_the_same_age_the_lower_uid_goes_first() -> None:
-    decisions = place([gang(2, uid="b"), gang(2, uid="a")], TWO_NODES, ())
+    decisions = place([gang(2, uid="b"), gang(2, uid="a")], TWO_NODES, (), NOW)
     assert granted(decisions["a"]) == {"main": 2}
     assert granted(decisions["b"]) == {}
 
 
 def test_a_small_ask_fills_what_an_older_large_one_cannot_use() -> None:
-    decisions = place([gang(3, uid="large", age=60), gang(1, uid="small")], TWO_NODES, ())
+    decisions = place([gang(3, uid="large", age=60), gang(1, uid="small")], TWO_NODES, (), NOW)
     assert granted(decisions["small"]) == {"main": 1}
 
 
@@ -154,7 +155,7 @@ def test_a_reservation_that_no_longer_fits_takes_what_there_is() -> None:
 
 def test_small_pods_go_to_the_fullest_node_so_that_whole_nodes_stay_free() -> None:
     state = snapshot([node("gpu-0"), node("gpu-1")], [foreign("gpu-1", 4)])
-    decisions = place([gang(1, 4, uid="small", age=60), gang(1, 8, uid="large")], state, ())
+    decisions = place([gang(1, 4, uid="small", age=60), gang(1, 8, uid="large")], state, (), NOW)
     assert granted(decisions["small"]) == granted(decisions["large"]) == {"main": 1}
 
 
@@ -289,7 +290,7 @@ def can_hold(state: Snapshot, grants: Sequence[Grant]) -> bool:
 @given(NODES, PODS, queues())
 def test_devices_are_never_given_twice(nodes: list[NodeRecord], pods: list[ForeignPod], queue: list[Ask]) -> None:
     state = snapshot(nodes, pods)
-    decisions = place(queue, state, ())
+    decisions = place(queue, state, (), NOW)
     assert can_hold(state, [grant for decision in decisions.values() for grant in decision.grants])
 
 
@@ -299,7 +300,7 @@ def test_devices_are_never_given_that_a_reservation_holds(
 ) -> None:
     state = snapshot(nodes, pods)
     kept = min(count, room(state, state.used, held).pods)
-    decisions = place(queue, state, [Reservation("other", 1, held, kept)])
+    decisions = place(queue, state, [Reservation("other", 1, held, kept)], NOW)
     given_ = [grant for decision in decisions.values() for grant in decision.grants]
     assert can_hold(state, [*given_, Grant("other", held, kept)])
 
@@ -308,18 +309,18 @@ def test_devices_are_never_given_that_a_reservation_holds(
 def test_a_decision_does_not_depend_on_the_order_of_what_is_observed(
     nodes: list[NodeRecord], pods: list[ForeignPod], queue: list[Ask], random: Random
 ) -> None:
-    decided = place(queue, snapshot(nodes, pods), ())
+    decided = place(queue, snapshot(nodes, pods), (), NOW)
     random.shuffle(nodes)
     random.shuffle(pods)
     random.shuffle(queue)
-    assert place(queue, snapshot(nodes, pods), ()) == decided
+    assert place(queue, snapshot(nodes, pods), (), NOW) == decided
 
 
 @given(NODES, PODS, queues())
 def test_a_gang_gets_all_or_nothing_and_replicas_no_more_than_they_may(
     nodes: list[NodeRecord], pods: list[ForeignPod], queue: list[Ask]
 ) -> None:
-    decisions = place(queue, snapshot(nodes, pods), ())
+    decisions = place(queue, snapshot(nodes, pods), (), NOW)
     for asked in queue:
         decision = decisions[asked.uid]
         if asked.replicas is None:
@@ -338,7 +339,7 @@ def test_an_ask_is_never_worse_off_for_one_behind_it(
 ) -> None:
     state = snapshot(nodes, pods)
     first = min(queue, key=lambda item: (-item.priority, item.since, item.uid))
-    assert place(queue, state, ())[first.uid] == one(first, state)
+    assert place(queue, state, (), NOW)[first.uid] == one(first, state)
 
 
 @given(NODES, PODS, OPTIONS, st.integers(0, 9))
@@ -355,7 +356,7 @@ def test_reservations_of_one_shape_are_taken_together_as_they_would_be_one_after
     nodes: list[NodeRecord], pods: list[ForeignPod], queue: list[Ask], held: list[tuple[Option, int]]
 ) -> None:
     state = snapshot(nodes, pods)
-    together = place(queue, state, [Reservation("other", 1, wanted, count) for wanted, count in held])
+    together = place(queue, state, [Reservation("other", 1, wanted, count) for wanted, count in held], NOW)
     used = dict(state.used)
     for wanted, count in held:
         for _ in range(count):
@@ -364,7 +365,7 @@ def test_reservations_of_one_shape_are_taken_together_as_they_would_be_one_after
             if free:
                 chosen = min(free, key=lambda name: (free[name], name))
                 used[chosen, wanted.resource] = used.get((chosen, wanted.resource), 0) + wanted.devices
-    assert together == place(queue, replace(state, used=used), ())
+    assert together == place(queue, replace(state, used=used), (), NOW)
 
 
 @given(NODES, queues())

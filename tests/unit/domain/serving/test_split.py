@@ -198,7 +198,7 @@ def test_replicas_are_conserved_and_never_move(view: ServiceView, gpus: int, npu
     if lacking == 0:
         return
     state = snapshot([node("gpu-0", gpus), node("npu-0", npus, NPUS)], [])
-    decision = place([split.ask(view, shares)], state, ())["service-uid"]
+    decision = place([split.ask(view, shares)], state, (), view.now)["service-uid"]
     grown = split.grown(shares, decision)
     assert sum(share.replicas for share in grown.values()) <= view.service.spec.replicas
     for name, share in grown.items():

@@ -102,7 +102,7 @@ class World:
         held = [
             Reservation(ask.uid, 0, grant.option, grant.pods - self._bound(grant.variant)) for grant in ask.standing
         ]
-        return place([ask], snapshot(NODES, self._pods()), [item for item in held if item.pods > 0])[ask.uid]
+        return place([ask], snapshot(NODES, self._pods()), [item for item in held if item.pods > 0], self.now)[ask.uid]
 
     def _pods(self) -> list[ForeignPod]:
         others = [(name, count) for name, count in self.taken.items()]

@@ -19,6 +19,7 @@ from tests.unit.domain.builders import (
     condition,
     decide_run,
     later,
+    node,
     pending,
     pod,
     profile,
@@ -233,3 +234,54 @@ def test_a_profile_s_edit_leaves_what_runs_alone_until_its_revision_is_raised() 
         plan = decide_run(changed)
         assert not plan.acts
         assert with_status(view.run, plan).status.pending_change is pending_change
+
+
+# Waiting
+
+
+FULL = [node("gpu-0", 0)]
+
+
+def test_a_run_that_finds_no_devices_remembers_since_when() -> None:
+    view = run_view(run(), nodes=FULL)
+    waits = after(view, decide_run(view))
+    assert waits.run.status.waiting_since == stamp()
+    later_on = replace(waits, now=later(60))
+    still = after(later_on, decide_run(later_on))
+    assert still.run.status.waiting_since == stamp()
+    asked = plan_run(still).ask
+    assert asked is not None
+    assert (asked.waits_since, asked.starves_after) == (later(0), 900)
+
+
+def test_it_waits_no_more_once_it_is_placed() -> None:
+    view = run_view(run(), nodes=FULL)
+    waits = after(view, decide_run(view))
+    assert after(waits, decide_run(replace(waits, nodes={"gpu-0": node()}))).run.status.waiting_since is None
+
+
+@pytest.mark.parametrize(
+    "spec", [{"suspend": True}, {"checkpoint": {"claim": {"name": "lost"}}}, {"accelerator": "h100"}]
+)
+def test_whatever_else_is_in_the_way_its_wait_begins_anew_afterwards(spec: dict[str, Any]) -> None:
+    view = run_view(run({"waitingSince": stamp(-3600)}, **spec), nodes=FULL)
+    assert after(view, decide_run(view)).run.status.waiting_since is None
+
+
+@pytest.mark.parametrize(("waited", "seconds"), [(None, 30), (10, 20), (40, 60)])
+def test_a_run_that_waits_for_a_better_variant_looks_again_when_that_is_over(
+    waited: float | None, seconds: float
+) -> None:
+    since = {} if waited is None else {"waitingSince": stamp(-waited)}
+    view = run_view(run(since, placement={"waitSeconds": 30}), nodes=FULL)
+    plan = decide_run(view)
+    assert (plan.reason, plan.requeue_after) == (Reason.QUEUED, seconds)
+    asked = plan_run(view).ask
+    assert asked is not None
+    assert asked.patience == 30
+
+
+def test_what_it_is_granted_stays_reserved_until_its_pods_must_be_bound() -> None:
+    asked = plan_run(run_view(run(placement={"bindSeconds": 1200}))).ask
+    assert asked is not None
+    assert asked.hold == 1230

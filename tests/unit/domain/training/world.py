@@ -97,7 +97,7 @@ class World:
         view = self.view()
         plan = plan_run(view, problems=problems)
         if plan.ask is not None:
-            decision = place([plan.ask], snapshot(self.nodes.values(), self.pods.values()), ())[plan.ask.uid]
+            decision = place([plan.ask], snapshot(self.nodes.values(), self.pods.values()), (), self.now)[plan.ask.uid]
             plan = plan_run(view, decision=decision, problems=problems)
             assert plan.ask is None
             assert plan_run(self.view(), decision=decision, problems=problems) == plan

@@ -63,7 +63,7 @@ class Operator:
         self._elected = asyncio.Event()
         self._leading = asyncio.Event()
         self.queue = WorkQueue()
-        self.feeds = Feeds(client, self.queue, settings.watch_silence)
+        self.feeds = Feeds(client, self.queue, settings.watch_silence, settings.status_delay)
         stores = self.feeds.stores
         self.placer = Placer(
             nodes=stores.nodes,

@@ -30,16 +30,18 @@ from tandem.runtime.placer import Placer
 from tandem.runtime.workqueue import Lane, WorkQueue
 
 Reader = Callable[[dict[str, Any]], Any]
-PROGRESS_SECONDS = 0.2
-"""A gang's pods appear, are bound and start one by one: how far they got is looked at once for several."""
 OURS = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
 
 
 class Feeds:
     """Stores, the informers that fill them, and the wake-ups."""
 
-    def __init__(self, client: Client, queue: WorkQueue, silence: float) -> None:
+    def __init__(self, client: Client, queue: WorkQueue, silence: float, gather: float = 0.5) -> None:
+        """`silence` is the informers'. A gang's pods appear, are bound, start and end well one by one: how far they got is
+        looked at once for all that happens in `gather` seconds, together with what own writes changed.
+        """
         self.queue = queue
+        self._gather = gather
         self.objects = ObjectStore(self._object_changed, self._object_gone)
         self.stores = Stores(
             objects=self.objects,
@@ -144,8 +146,12 @@ class Feeds:
         """Have a workload reconciled; what was never looked at, or not since its spec was edited, before others."""
         if self.started:
             stored = self.objects.get(key)
-            seen = stored is None or stored.status.get("observedGeneration") == stored.generation
-            self.queue.add(key, Lane.WORK if seen else Lane.URGENT)
+            self.queue.add(key, Lane.WORK if stored is None or stored.seen else Lane.URGENT)
+
+    def _look(self, key: Key) -> None:
+        """Have a workload looked at, in a while, of which something is known to get on and nothing to be wanting."""
+        if self.started:
+            self.queue.add_after(key, self._gather, Lane.LOOK)
 
     def wake_all(self) -> None:
         """Have every workload reconciled: something that any of them may depend on has changed."""
@@ -158,6 +164,11 @@ class Feeds:
             self._learn_resources()
             self._capacity_changed()
             self.wake_all()
+            return
+        stored = self.objects.get(key)
+        if stored is not None and stored.seen and not stored.deleting:
+            # Its spec is the one that was looked at, so it is its status that changed: nearly always by our own hand.
+            self._look(key)
         else:
             self.wake(key)
 
@@ -171,11 +182,11 @@ class Feeds:
             self.pods.relist()
 
     def _pod_changed(self, old: OwnPod | ForeignPod | None, new: OwnPod | ForeignPod | None) -> None:
-        progress = _runs_on(old) and _runs_on(new) and new is not None
+        progress = _gets_on(old) and _gets_on(new) and new is not None
         for pod in (old, new):
             if self.started and isinstance(pod, OwnPod) and pod.owner is not None:
                 if progress:
-                    self.queue.add_after(pod.owner, PROGRESS_SECONDS)
+                    self._look(pod.owner)
                 else:
                     self.queue.add(pod.owner, Lane.URGENT)
         if _holds(old) and not _holds(new):
@@ -189,9 +200,10 @@ class Feeds:
                     self.wake(pod.owner)
 
     def _child_changed(self, old: Any, new: Any) -> None:
+        made = old is None and not new.deleting
         for record in (old, new):
             if record is not None and record.owner is not None:
-                self.wake(record.owner)
+                (self._look if made else self.wake)(record.owner)
 
     def _claim_changed(self, old: ClaimRecord | None, new: ClaimRecord | None) -> None:
         if old is not None and new is not None:
@@ -217,10 +229,10 @@ class Feeds:
             self.placer.capacity_changed()
 
 
-def _runs_on(pod: OwnPod | ForeignPod | None) -> bool:
-    """Whether there is no end of this pod to react to."""
+def _gets_on(pod: OwnPod | ForeignPod | None) -> bool:
+    """Whether there is nothing about this pod that somebody has to react to: it is made, runs, or ended well."""
     return pod is None or (
-        isinstance(pod, OwnPod) and not pod.terminal and pod.exit_code is None and pod.deleting_since is None
+        isinstance(pod, OwnPod) and pod.phase != "Failed" and not pod.exit_code and pod.deleting_since is None
     )
 
 

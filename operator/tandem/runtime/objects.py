@@ -37,6 +37,11 @@ class StoredObject:
     spec: Mapping[str, Any]
     status: Mapping[str, Any]
 
+    @property
+    def seen(self) -> bool:
+        """Whether its status is about its spec as it is now."""
+        return self.status.get("observedGeneration") == self.generation
+
     def training_run(self) -> TrainingRun:
         """The object as a model. Raises pydantic.ValidationError when it is not one."""
         return TrainingRun.model_validate(self._fields())

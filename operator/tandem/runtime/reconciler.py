@@ -84,9 +84,9 @@ class Reconciler:
     async def work(self, *, urgent: bool = False) -> None:
         """A worker: reconcile keys for ever; `urgent` ones only, so that these need not wait for a worker that waits."""
         while True:
-            key, lane, _ = await self._queue.get(urgent=urgent)
+            key, lane, waited = await self._queue.get(urgent=urgent)
             try:
-                await self._guarded(key, lane)
+                await self._guarded(key, lane, waited)
             finally:
                 self._queue.done(key)
 
@@ -96,11 +96,11 @@ class Reconciler:
         if self._background:
             await asyncio.wait(self._background)
 
-    async def _guarded(self, key: Key, lane: Lane) -> None:
+    async def _guarded(self, key: Key, lane: Lane, waited: float = 0.0) -> None:
         """Reconcile, and turn whatever goes wrong into a later try of this key alone."""
         with self._metrics.reconcile_seconds.labels(key.kind).time():
             try:
-                await self.reconcile(key, lane)
+                await self.reconcile(key, lane, waited)
             except RetryError as error:
                 pause = self._queue.retry(key, error.at_least)
                 outcome = "retry"
@@ -118,8 +118,8 @@ class Reconciler:
                 outcome = "ok"
         self._metrics.reconciles.labels(key.kind, outcome).inc()
 
-    async def reconcile(self, key: Key, lane: Lane) -> None:
-        """One pass. Raises RetryError or ApiError when it has to be repeated."""
+    async def reconcile(self, key: Key, lane: Lane, waited: float = 0.0) -> None:
+        """One pass for a key that `waited` so many seconds for it. Raises RetryError or ApiError when it has to be repeated."""
         async with self._turn:
             # A plan takes milliseconds and waits for nothing. Many in a row would keep the Lease from being renewed in time.
             await asyncio.sleep(0)
@@ -133,7 +133,7 @@ class Reconciler:
                 self._queue.add(key, Lane.WORK)
                 return
             plan = await self._answered(stored, plan)
-        problems = await self._apply(stored, plan, lane)
+        problems = await self._apply(stored, plan, lane, waited)
         if problems:
             await self._after_problems(key, stored, problems)
 
@@ -182,14 +182,19 @@ class Reconciler:
         except ValidationError as error:
             return plan_invalid(stored.key.kind, stored.status, stored.generation, describe(error), now)
 
-    async def _apply(self, stored: StoredObject, plan: Plan, lane: Lane) -> tuple[Problem, ...]:
-        """Carry the plan out; a status that changed alone waits in the slow lane, where later ones overtake it."""
+    async def _apply(self, stored: StoredObject, plan: Plan, lane: Lane, waited: float = 0.0) -> tuple[Problem, ...]:
+        """Carry the plan out; a status that changed alone waits in the slow lane, where later ones overtake it.
+
+        What was gathered before a look, and every wait in the queue, counts: one pass both looks at a gang and tells of it.
+        """
         changed = plan.status is not None and _in_order(plan.status) != _in_order(stored.status)
         later = changed and not plan.intent and not plan.acts and lane is not Lane.STATUS and bool(stored.status)
         if later:
             pause = self._status_delay
             if same_stage(stored.status, plan.status or {}):
                 pause = max(pause * COUNTS_FACTOR, min(COUNTS_LONGEST, self._age(stored.status)))
+            later = waited + (self._status_delay if lane is Lane.LOOK else 0.0) < pause
+        if later:
             self._queue.add_after(stored.key, pause, Lane.STATUS)
         if changed and not later:
             self._log(stored, plan)
@@ -202,6 +207,7 @@ class Reconciler:
             if outcome.problems:
                 return outcome.problems
             if changed and not later:
+                self._queue.told(stored.key)
                 self._tell(stored, plan)
             if plan.apply:
                 return await self._learn(stored, plan)

@@ -37,7 +37,8 @@ class Settings(BaseSettings):
         float, Field(gt=0, description="Seconds between comparisons of all objects with the server.")
     ] = 300.0
     status_delay: Annotated[
-        float, Field(ge=0, description="Seconds over which later statuses are gathered into one write.")
+        float,
+        Field(ge=0, description="Seconds over which what merely gets on is gathered into one look and one status."),
     ] = 0.5
 
     start_seconds: Annotated[

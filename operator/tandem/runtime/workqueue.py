@@ -1,8 +1,8 @@
 """The keyed work queue: each key stands in it once, and never has two workers.
 
-Three lanes. Urgent is what is quickly decided and dearly waited for: an object never looked at may be wrong, and its owner
-waits to hear so; a pod that ended may mean a new attempt. Then what makes pods, and behind it later statuses, but those never
-wait longer than `patience`.
+Four lanes. Urgent is what is quickly decided and dearly waited for: an object never looked at may be wrong, and its owner
+waits to hear so; a pod that ended may mean a new attempt. Then what makes pods, and behind it later statuses, and a look at
+what merely got on, but neither waits longer than `patience`.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ class Lane(IntEnum):
     URGENT = 0
     WORK = 1
     STATUS = 2
+    LOOK = 3
 
 
 @dataclass(slots=True)
@@ -105,13 +106,15 @@ class WorkQueue:
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
 
+    def told(self, key: Key) -> None:
+        """The status of `key` was written: none that is due later is still to be."""
+        self._cancel(key, Lane.STATUS)
+
     def forget(self, key: Key) -> None:
         """Drop everything about a key whose object is gone."""
         self.succeeded(key)
         for lane in Lane:
-            known = self._timers.pop((key, lane), None)
-            if known is not None:
-                known[1].cancel()
+            self._cancel(key, lane)
 
     async def get(self, *, urgent: bool = False) -> tuple[Key, Lane, float]:
         """The next key, its lane and the seconds it waited; none once the queue is closed. The caller must call `done`.
@@ -164,11 +167,17 @@ class WorkQueue:
         return key, entry.lane, self._clock() - entry.since
 
     def _next_lane(self) -> dict[Key, _Entry]:
-        urgent, work, statuses = (self._lanes[lane] for lane in Lane)
+        urgent, work, *behind = (self._lanes[lane] for lane in Lane)
         if urgent:
             return urgent
-        impatient = bool(statuses) and self._clock() - next(iter(statuses.values())).since > self._patience
-        return statuses if statuses and (impatient or not work) else work
+        latest = self._clock() - self._patience
+        impatient = (lane for lane in behind if lane and next(iter(lane.values())).since < latest)
+        return next(impatient, work) or next((lane for lane in behind if lane), work)
+
+    def _cancel(self, key: Key, lane: Lane) -> None:
+        known = self._timers.pop((key, lane), None)
+        if known is not None:
+            known[1].cancel()
 
     def _fire(self, slot: tuple[Key, Lane]) -> None:
         self._timers.pop(slot, None)

@@ -13,7 +13,7 @@ import structlog.testing
 from tandem.cluster.applier import Applier
 from tandem.cluster.client import ApiError, Client
 from tandem.cluster.events import EventRecorder
-from tandem.domain.observed import Key
+from tandem.domain.observed import Key, OwnPod
 from tandem.domain.plan import Plan
 from tandem.domain.timing import Timing
 from tandem.runtime import observer
@@ -27,6 +27,7 @@ from tests.unit.runtime.small_api import Object, SmallApi
 
 TEAM = "/apis/tandem.dev/v1alpha1/namespaces/team/trainingruns"
 PODS = "/api/v1/namespaces/team/pods"
+GATHER = 0.02
 
 
 class Setting:
@@ -37,7 +38,7 @@ class Setting:
         client = cast("Client", self.api)
         metrics = self.api.metrics
         self.queue = WorkQueue(first_retry=0.01)
-        self.feeds = Feeds(client, self.queue, 60)
+        self.feeds = Feeds(client, self.queue, 60, GATHER)
         self.feeds.started = True
         self.stores = self.feeds.stores
         self.placer = Placer(
@@ -61,7 +62,7 @@ class Setting:
             metrics,
             now=lambda: datetime(2026, 11, 23, 10, 0, tzinfo=UTC),
             jitter=lambda: 0.0,
-            status_delay=0.02,
+            status_delay=GATHER,
         )
         self.feeds.objects.put("AcceleratorProfile", raw("AcceleratorProfile", "gpu", 1, profile_spec()))
         self.stores.nodes.feed(("", "node-a"), node(devices=4), 1)
@@ -227,10 +228,10 @@ async def test_a_bug_costs_its_own_key_alone(setting: Setting, monkeypatch: pyte
     buggy = setting.run("buggy")
     reconcile = setting.reconciler.reconcile
 
-    async def stumble(what: Key, lane: Lane) -> None:
+    async def stumble(what: Key, lane: Lane, waited: float) -> None:
         if what == buggy:
             raise ZeroDivisionError
-        await reconcile(what, lane)
+        await reconcile(what, lane, waited)
 
     monkeypatch.setattr(setting.reconciler, "reconcile", stumble)
     with structlog.testing.capture_logs() as logs:
@@ -337,15 +338,84 @@ async def test_pods_that_only_get_on_are_looked_at_together(setting: Setting) ->
     await setting.reconciler.reconcile(hello, Lane.WORK)
     await setting.queue.get()
     setting.queue.done(hello)
+    assert setting.queue.depth() == 0
     for rank in range(4):
         name = f"hello-a1-{rank}"
         pod = setting.stores.pods.get("team", name)
         assert pod is not None
         setting.feeds._pod_changed(pod, replace(pod, node="node-a", scheduled=True))
     assert setting.queue.depth() == 0
-    assert (await asyncio.wait_for(setting.queue.get(), 3))[:2] == (hello, Lane.WORK)
+    assert (await asyncio.wait_for(setting.queue.get(), 3))[:2] == (hello, Lane.LOOK)
     setting.queue.done(hello)
     assert setting.queue.depth() == 0
+
+
+async def test_ranks_that_end_well_get_on_and_one_that_fails_does_not(setting: Setting) -> None:
+    hello = setting.run(pods=2)
+    await setting.reconciler.reconcile(hello, Lane.WORK)
+    await setting.queue.get()
+    setting.queue.done(hello)
+    first, second = (setting.stores.pods.get("team", f"hello-a1-{rank}") for rank in range(2))
+    assert isinstance(first, OwnPod)
+    assert isinstance(second, OwnPod)
+    setting.feeds._pod_changed(first, replace(first, exit_code=0))
+    setting.feeds._pod_changed(first, replace(first, exit_code=0, phase="Succeeded"))
+    assert setting.queue.depth() == 0
+    setting.feeds._pod_changed(second, replace(second, exit_code=1))
+    assert (await setting.queue.get())[:2] == (hello, Lane.URGENT)
+
+
+async def test_what_own_writes_changed_is_looked_at_once(setting: Setting) -> None:
+    """Status, Service and pods of one pass, and the echo of all of them, make one more pass."""
+    hello = setting.run(pods=2)
+    taken, lane, _ = await setting.queue.get()
+    await setting.reconciler.reconcile(taken, lane)
+    setting.feeds.objects.put("TrainingRun", setting.api.objects[f"{TEAM}/hello"])
+    setting.queue.done(hello)
+    assert setting.queue.depth() == 0
+    assert (await asyncio.wait_for(setting.queue.get(), 3))[:2] == (hello, Lane.LOOK)
+    setting.queue.done(hello)
+    await asyncio.sleep(2 * GATHER)
+    assert setting.queue.depth() == 0
+
+
+async def test_a_status_that_others_wrote_over_and_a_deletion_are_not_put_off(setting: Setting) -> None:
+    hello = setting.run()
+    taken, lane, _ = await setting.queue.get()
+    await setting.reconciler.reconcile(taken, lane)
+    setting.queue.done(hello)
+    item = setting.api.objects[f"{TEAM}/hello"]
+    setting.feeds.objects.put("TrainingRun", setting.api.put(f"{TEAM}/hello", {**item, "status": {}}))
+    assert (await setting.queue.get())[:2] == (hello, Lane.URGENT)
+    setting.queue.done(hello)
+    going = {**item, "metadata": {**item["metadata"], "deletionTimestamp": "2026-11-23T10:00:00Z"}}
+    setting.feeds.objects.put("TrainingRun", setting.api.put(f"{TEAM}/hello", going))
+    assert (await setting.queue.get())[:2] == (hello, Lane.WORK)
+
+
+async def test_a_child_that_goes_is_missed_at_once(setting: Setting) -> None:
+    hello = setting.run(pods=2)
+    taken, lane, _ = await setting.queue.get()
+    await setting.reconciler.reconcile(taken, lane)
+    setting.queue.done(hello)
+    service = next(iter(setting.stores.services.values()))
+    setting.feeds._child_changed(service, None)
+    assert (await setting.queue.get())[:2] == (hello, Lane.WORK)
+
+
+@pytest.mark.parametrize(
+    ("lane", "waited", "told"), [(Lane.WORK, 0.0, False), (Lane.WORK, 1.0, True), (Lane.LOOK, 0, True)]
+)
+async def test_the_wait_of_a_status_begins_before_the_pass(
+    setting: Setting, lane: Lane, waited: float, told: bool
+) -> None:
+    """What was gathered, or looked at late because of a burst, must not wait a second time to be told."""
+    hello = setting.run(pods=9)
+    await setting.reconciler.reconcile(hello, Lane.WORK)
+    setting.stores.nodes.feed(("", "node-a"), node(devices=7), 7)
+    before = setting.status()
+    await setting.reconciler.reconcile(hello, lane, waited)
+    assert (setting.status() != before) is told
 
 
 async def test_a_count_of_pods_waits_the_longer_the_older_the_attempt_is(setting: Setting) -> None:

@@ -1,4 +1,4 @@
-"""The keyed queue: one entry and one worker for a key, the earliest timer, two lanes, a backoff for each key."""
+"""The keyed queue: one entry and one worker for a key, the earliest timer, four lanes, a backoff for each key."""
 
 import asyncio
 
@@ -102,6 +102,16 @@ async def test_later_statuses_stand_behind_work() -> None:
     assert [await next_key(queue), await next_key(queue)] == ["b", "a"]
 
 
+async def test_what_merely_gets_on_is_looked_at_last() -> None:
+    """A status that stands there already is not made to wait by it: its pass looks as well."""
+    queue = WorkQueue()
+    for lane, who in ((Lane.LOOK, A), (Lane.STATUS, B), (Lane.WORK, C), (Lane.LOOK, B)):
+        queue.add(who, lane)
+    assert queue.backlog() == 1
+    taken = [(await queue.get())[:2] for _ in range(3)]
+    assert taken == [(C, Lane.WORK), (B, Lane.STATUS), (A, Lane.LOOK)]
+
+
 async def test_work_overtakes_a_status_of_its_own_key() -> None:
     """One pass does both; the status does not remain as a second entry."""
     queue = WorkQueue()
@@ -125,6 +135,16 @@ async def test_a_status_is_not_put_off_for_ever() -> None:
     assert await next_key(queue) == "b"
     clock.now += 0.2
     assert await next_key(queue) == "a"
+
+
+async def test_a_look_is_not_put_off_for_ever_either() -> None:
+    clock = Clock()
+    queue = WorkQueue(clock=clock, patience=2.0)
+    queue.add(A, Lane.LOOK)
+    clock.now += 2.1
+    queue.add(B, Lane.STATUS)
+    queue.add(C)
+    assert [await next_key(queue) for _ in range(3)] == ["a", "c", "b"]
 
 
 async def test_while_a_key_is_worked_on_the_more_urgent_lane_is_kept() -> None:
@@ -173,6 +193,16 @@ async def test_a_forgotten_key_does_not_come_back() -> None:
     queue.add_after(B, 0.05)
     assert await next_key(queue) == "b"
     assert queue.depth() == 0
+
+
+async def test_a_status_that_was_written_is_not_looked_at_again() -> None:
+    """What else is due for the key stays."""
+    queue = WorkQueue()
+    queue.add_after(A, 0.01, Lane.STATUS)
+    queue.add_after(A, 0.05)
+    queue.told(A)
+    queue.told(B)
+    assert (await asyncio.wait_for(queue.get(), 3))[:2] == (A, Lane.WORK)
 
 
 async def test_the_age_of_the_oldest_key_is_known() -> None:

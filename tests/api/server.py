@@ -11,15 +11,22 @@ PLURALS = {
     "TrainingRun": "trainingruns",
     "InferenceService": "inferenceservices",
     "AcceleratorProfile": "acceleratorprofiles",
+    "PlacementPolicy": "placementpolicies",
 }
 WORK = ("TrainingRun", "InferenceService")
 """The kinds that users write; they share most fields."""
+KINDS = (*WORK, "AcceleratorProfile", "PlacementPolicy")
 
 NOT_CHECKED = "some validation rules were not checked"
 """Added by the server to every refusal by a schema: it then evaluates no CEL rules."""
 
 # No profile has this name, so an operator that runs on the same cluster makes no pods for these objects.
 _WORK_SPEC = {"accelerator": "no-such-profile", "devicesPerPod": 1, "image": "example.com/image:1"}
+# It is for nobody: other work on the same cluster must not be touched.
+_POLICY_SPEC = {
+    "namespaceSelector": {"matchLabels": {"example.com/nobody": "x"}},
+    "forbid": [{"accelerator": "no-such-profile"}],
+}
 _PROFILE_SPEC = {
     "nodeSelector": {"example.com/model": "x"},
     "allocation": {"type": "ExtendedResource", "extendedResource": {"name": "example.com/gpu"}},
@@ -28,7 +35,8 @@ _PROFILE_SPEC = {
 
 def smallest(kind: str, name: str = "sample", **changes: Any) -> Object:
     """The smallest valid object of a kind, with fields of spec replaced, or taken out where None is given."""
-    spec = {**(_PROFILE_SPEC if kind == "AcceleratorProfile" else _WORK_SPEC), **changes}
+    own = {"AcceleratorProfile": _PROFILE_SPEC, "PlacementPolicy": _POLICY_SPEC}
+    spec = {**own.get(kind, _WORK_SPEC), **changes}
     return {
         "apiVersion": API_VERSION,
         "kind": kind,
@@ -46,7 +54,7 @@ class Refusal:
 
 
 class Server:
-    """Requests about objects of one namespace (profiles are cluster-wide)."""
+    """Requests about objects of one namespace (profiles and policies are cluster-wide)."""
 
     def __init__(self, api: Api, namespace: str) -> None:
         self.api = api
@@ -54,7 +62,7 @@ class Server:
 
     def path(self, kind: str, name: str = "", subresource: str = "", **query: str) -> str:
         """URL path of a collection, an object or a subresource."""
-        scope = "" if kind == "AcceleratorProfile" else f"/namespaces/{self.namespace}"
+        scope = f"/namespaces/{self.namespace}" if kind in WORK else ""
         parts = [f"/apis/{API_VERSION}{scope}/{PLURALS[kind]}", name, subresource]
         return "/".join(part for part in parts if part) + (f"?{urlencode(query)}" if query else "")
 

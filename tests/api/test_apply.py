@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 
 from devcluster import kube
-from tests.api.server import WORK, Refusal, Server, smallest
+from tests.api.server import KINDS, WORK, Refusal, Server, smallest
 from tests.support.api import ApiFailureError, Object
 
 pytestmark = pytest.mark.cluster
 
 Create = Callable[[Object], Object]
-EVERY = (*WORK, "AcceleratorProfile")
 DEADLINE_SECONDS = 20.0
 
 
@@ -24,7 +23,7 @@ def until(holds: Callable[[], bool], what: str) -> None:
         assert time.monotonic() < deadline, f"not within {DEADLINE_SECONDS:.0f} s: {what}"
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_server_writes_no_default_but_replicas(server: Server, name: str, kind: str) -> None:
     written = smallest(kind, name)["spec"]
     defaults = {"replicas": 1} if kind == "InferenceService" else {}
@@ -55,16 +54,17 @@ EMPTY_INSIDE: dict[str, dict[str, Any]] = {
         "model": {"claim": {"name": "c"}},
     },
     "AcceleratorProfile": {"counts": {}, "perDevice": {}, "env": [{"name": "A"}], "tolerations": [{}]},
+    "PlacementPolicy": {"namespaceSelector": {}, "shares": [{"accelerator": "no-such-profile", "percent": 1}]},
 }
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_written_inside_of_lists_and_empty_objects(server: Server, name: str, kind: str) -> None:
     item = smallest(kind, name, **EMPTY_INSIDE[kind])
     assert server.dry_run(item)["spec"] == item["spec"]
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_same_manifest_again_leaves_the_resource_version(
     server: Server, create: Create, name: str, kind: str
 ) -> None:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.api.server import WORK, Refusal, Server, smallest
+from tests.api.server import KINDS, WORK, Refusal, Server, smallest
 
 pytestmark = pytest.mark.cluster
 
 RUN, SERVICE, PROFILE = ("TrainingRun",), ("InferenceService",), ("AcceleratorProfile",)
+POLICY = ("PlacementPolicy",)
 EVERY = (*WORK, *PROFILE)
 
 
@@ -47,6 +48,10 @@ NEEDED = {
     "configMap": {"name": "c"},
     "claim": {"name": "c"},
     "allocation": {"type": "ExtendedResource"},
+    "forbid": {"accelerator": "x"},
+    "caps": {"accelerator": "x", "devices": 1},
+    "shares": {"accelerator": "x", "percent": 1},
+    "matchExpressions": {"key": "k", "operator": "Exists"},
 }
 """Required fields around a tested one."""
 
@@ -97,6 +102,7 @@ TOKENS = [{"configMap": {"name": "c"}}]
 CLAIM = ".volumeClaimTemplate.spec"
 GROWING = {"key": "k", "operator": "Gt"}
 ALIKE = {"key": "k", "operator": "Like"}
+CHOICE = {"accelerator": "x"}
 
 
 def pulled(policy: str) -> dict[str, str]:
@@ -225,6 +231,20 @@ BOUNDS = [
     Bound(WORK, f"{POD}.volumes[0].ephemeral", storage(), storage("Once"), 'Unsupported value: "Once"', f"{CLAIM}.accessModes[0]"),
     Bound(WORK, f"{POD}.volumes[0].ephemeral", storage(), storage(size="lots"), QUANTITY, f"{CLAIM}.resources.requests.storage"),
     Bound(WORK, f"{POD}.volumes[0].image", pulled("Never"), pulled("Maybe"), 'Unsupported value: "Maybe"', ".pullPolicy"),
+    Bound(POLICY, "priority", -1000, -1001, least(-1000)),
+    Bound(POLICY, "priority", 1000, 1001, most(1000)),
+    Bound(POLICY, "kinds", ["TrainingRun", "InferenceService"], [], "should have at least 1 items"),
+    Bound(POLICY, "kinds", ["TrainingRun"], ["TrainingRun"] * 2, 'Duplicate value: "TrainingRun"', SECOND),
+    Bound(POLICY, "kinds", ["InferenceService"], ["Job"], 'Unsupported value: "Job"', "[0]"),
+    Bound(POLICY, "forbid", [CHOICE] * 16, [CHOICE] * 17, too_many(16)),
+    Bound(POLICY, "forbid", [CHOICE], [], "should have at least 1 items"),
+    Bound(POLICY, "forbid[0].accelerator", "a-1", "A", SUBDOMAIN),
+    Bound(POLICY, "caps[0].devices", 0, -1, least(0)),
+    Bound(POLICY, "caps[0].devices", 1_000_000, 1_000_001, most(1_000_000)),
+    Bound(POLICY, "shares[0].percent", 1, 0, least(1)),
+    Bound(POLICY, "shares", [{**CHOICE, "percent": 12}] * 8, [{**CHOICE, "percent": 1}] * 9, too_many(8)),
+    Bound(POLICY, "namespaceSelector.matchLabels", mapping(16), mapping(17), too_many(16)),
+    Bound(POLICY, "namespaceSelector.matchExpressions[0].key", "k" * 317, "", "should be at least 1 chars long"),
     Bound(PROFILE, "voidEnv", named(32), named(33), too_many(32)),
     Bound(PROFILE, "nodeSelector", mapping(1), {}, "should have at least 1 properties"),
     Bound(PROFILE, "nodeSelector", mapping(16), mapping(17), too_many(16)),
@@ -266,7 +286,7 @@ def test_a_value_beyond_the_bound_is_refused_by_name(server: Server, bound: Boun
     assert bound.message in refusals[0].message
 
 
-@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_spec_is_required(server: Server, kind: str) -> None:
     item = smallest(kind)
     del item["spec"]

@@ -15,7 +15,7 @@ from tests.support.api import Object
 pytestmark = pytest.mark.cluster
 
 Create = Callable[[Object], Object]
-EVERY = (*WORK, "AcceleratorProfile")
+EVERY = (*WORK, "AcceleratorProfile", "PlacementPolicy")
 
 
 def kubectl(server: Server, *args: str, stdin: Object | None = None) -> str:
@@ -36,6 +36,7 @@ def kubectl(server: Server, *args: str, stdin: Object | None = None) -> str:
         ),
         ("infsvc.status.placement.rejected", "The candidates of the last decision that were not taken."),
         ("accel.spec.perDevice.shm", "Size of /dev/shm per device"),
+        ("ppol.spec.shares", "Wished parts of the devices in use"),
     ],
 )
 def test_explain_is_the_manual(server: Server, path: str, words: str) -> None:
@@ -75,7 +76,13 @@ def test_the_server_publishes_the_description_of_every_field(server: Server, kin
 
 
 @pytest.mark.parametrize(
-    ("short", "kind"), [("trun", "TrainingRun"), ("infsvc", "InferenceService"), ("accel", "AcceleratorProfile")]
+    ("short", "kind"),
+    [
+        ("trun", "TrainingRun"),
+        ("infsvc", "InferenceService"),
+        ("accel", "AcceleratorProfile"),
+        ("ppol", "PlacementPolicy"),
+    ],
 )
 def test_short_names_find_their_kind(server: Server, create: Create, name: str, short: str, kind: str) -> None:
     create(smallest(kind, name))
@@ -96,6 +103,7 @@ COLUMNS = {
     ),
     "InferenceService": (["STATUS", "ACCELERATOR", "REPLICAS", "AGE"], ["DECIDED BY", "MODEL", "URL", "MESSAGE"]),
     "AcceleratorProfile": (["RESOURCE", "ARCH", "STACK", "VENDOR", "AGE"], []),
+    "PlacementPolicy": (["STATUS", "PRIORITY", "MODE", "ACCELERATORS", "AGE"], ["MESSAGE"]),
 }
 
 

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.cluster
 
 Change = dict[str, Any]
 RUN, SERVICE, PROFILE = ("TrainingRun",), ("InferenceService",), ("AcceleratorProfile",)
+POLICY = ("PlacementPolicy",)
 EVERY = (*WORK, *PROFILE)
 
 
@@ -40,6 +41,13 @@ def env(**variable: Any) -> Change:
     return {"env": [variable]}
 
 
+def namespaces(**expression: Any) -> Change:
+    """A selector of namespaces by one expression."""
+    return {"namespaceSelector": {"matchExpressions": [{"key": "k", **expression}]}}
+
+
+NAMESPACES = "namespaceSelector.matchExpressions[0]"
+X = {"accelerator": "x"}
 LABELS = {"matchLabels": {"tandem.dev/stack": "cuda"}}
 KEY = {"name": "map", "key": "k"}
 
@@ -50,6 +58,9 @@ NO_DEVICES = "no devicesPerPod: set spec.devicesPerPod, or devicesPerPod in ever
 ONE_VALUE = "set value or valueFrom of a variable, not both"
 ONE_SOURCE = "valueFrom needs exactly one of configMapKeyRef, secretKeyRef and fieldRef"
 ONE_MODEL = "set exactly one of claim and uri: where the model comes from"
+ONE_PROFILE_CHOICE = "set exactly one of accelerator and acceleratorSelector"
+MODE = "set mode and accelerators together: mode says whether the accelerators are a wish (Prefer) or all that is allowed (Require)"
+VALUES = "In and NotIn need values; Exists and DoesNotExist take none"
 LATER = "is reserved for a later version: leave it out"
 
 RULES = {
@@ -179,12 +190,45 @@ RULES = {
         "allocation.type ResourceClaim is reserved for a later version: use ExtendedResource",
         {},
     ),
+    "policy that says nothing": Rule(
+        POLICY,
+        {"forbid": None},
+        "",
+        "the policy says nothing: set accelerators with mode, forbid, caps or shares",
+        {"forbid": None, "caps": [{"accelerator": "x", "devices": 0}]},
+    ),
+    "mode without accelerators": Rule(POLICY, {"mode": "Require"}, "", MODE, {"mode": "Require", "accelerators": [X]}),
+    "accelerators without mode": Rule(POLICY, {"accelerators": [X]}, "", MODE, {"mode": "Prefer", "accelerators": [X]}),
+    "choice of nothing": Rule(
+        POLICY, {"forbid": [{}]}, "forbid[0]", ONE_PROFILE_CHOICE, {"forbid": [{"acceleratorSelector": LABELS}]}
+    ),
+    "cap by name and labels": Rule(
+        POLICY,
+        {"caps": [{**X, "acceleratorSelector": LABELS, "devices": 1}]},
+        "caps[0]",
+        ONE_PROFILE_CHOICE,
+        {"caps": [{"acceleratorSelector": LABELS, "devices": 1}]},
+    ),
+    "shares above the whole": Rule(
+        POLICY,
+        {"shares": [{**X, "percent": 60}, {**X, "percent": 41}]},
+        "shares",
+        "the shares add up to more than 100 percent: lower one of them",
+        {"shares": [{**X, "percent": 60}, {**X, "percent": 40}]},
+    ),
+    "In without values": Rule(
+        POLICY, namespaces(operator="In"), NAMESPACES, VALUES, namespaces(operator="In", values=["a"])
+    ),
+    "Exists with values": Rule(
+        POLICY, namespaces(operator="Exists", values=["a"]), NAMESPACES, VALUES, namespaces(operator="DoesNotExist")
+    ),
     **{name: Rule(WORK, item.refused, item.field, item.message, item.taken) for name, item in HOSTILE.items()},
 }
 WORK_NAME = (
     "metadata.name must have at most 40 characters, start with a letter and hold only a-z, 0-9 and '-':"
     " pods and Services are named after it"
 )
+POLICY_NAME = "metadata.name must have at most 63 characters: it stands in the status of what the policy decides about"
 PROFILE_NAME = "metadata.name must have at most 63 characters: it is the value of a label on every pod"
 NAMES = [
     *[(kind, "a" * 40, "a" * 41, WORK_NAME) for kind in WORK],
@@ -192,6 +236,7 @@ NAMES = [
     *[(kind, "a-b", "a.b", WORK_NAME) for kind in WORK],
     ("AcceleratorProfile", "a" * 63, "a" * 64, PROFILE_NAME),
     ("AcceleratorProfile", "910b.v2", "a." * 32 + "a", PROFILE_NAME),
+    ("PlacementPolicy", "a" * 63, "a" * 64, POLICY_NAME),
 ]
 
 each_rule = pytest.mark.parametrize(

@@ -58,12 +58,13 @@ class Cluster:
     """Two makes: two nodes of make a with four devices each, one of make b with eight."""
 
     def __init__(self) -> None:
-        kinds = ("TrainingRun", "InferenceService", "AcceleratorProfile")
+        kinds = ("TrainingRun", "InferenceService", "AcceleratorProfile", "PlacementPolicy")
         self.discovery: Object = {"resources": [{"kind": kind} for kind in kinds]}
         self.lists: dict[str, list[Object]] = {
             "/api/v1/nodes": [node("a-0", "a", 4), node("a-1", "a", 4), node("b-0", "b", 8)],
             "/api/v1/pods": [],
             f"{OURS}/acceleratorprofiles": [profile("a"), profile("b")],
+            f"{OURS}/placementpolicies": [],
         }
         self.forbidden = ""
         """The path that the caller may not read."""

@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.serial, pytest.mark.usefixtures("
 ELSEWHERE = {
     # Only when a watch has missed a change, which the resync finds: tests/unit/runtime.
     ("tandem.dev", "acceleratorprofiles", "get"),
+    ("tandem.dev", "placementpolicies", "get"),
     # Asked for by an admission plugin that is off here: tests/faults/test_owner_references.py.
     ("tandem.dev", "trainingruns/finalizers", "update"),
     ("tandem.dev", "inferenceservices/finalizers", "update"),

@@ -15,7 +15,7 @@ from typing import Any
 from tandem.api.constants import GROUP
 from tandem.cluster.paths import describe
 
-OURS = ("trainingruns", "inferenceservices", "acceleratorprofiles")
+OURS = ("trainingruns", "inferenceservices", "acceleratorprofiles", "placementpolicies")
 APART = ("events", "leases")
 """Resources whose writes tell nothing about the state of an object."""
 MUTATING = ("create", "update", "patch", "delete", "deletecollection")

@@ -16,6 +16,12 @@ from tandem.api.inference_service import (
     InferenceServiceSpec,
     InferenceServiceStatus,
 )
+from tandem.api.placement_policy import (
+    POLICY_NAME_RULE,
+    PlacementPolicy,
+    PlacementPolicySpec,
+    PlacementPolicyStatus,
+)
 from tandem.api.schema import VALIDATIONS, Schema, structural_schema
 from tandem.api.training_run import TrainingRun, TrainingRunSpec, TrainingRunStatus
 from tandem.api.workload import NAME_RULE
@@ -123,7 +129,24 @@ ACCELERATOR_PROFILE = Kind(
         AGE,
     ),
 )
-KINDS = (TRAINING_RUN, INFERENCE_SERVICE, ACCELERATOR_PROFILE)
+PLACEMENT_POLICY = Kind(
+    model=PlacementPolicy,
+    spec=PlacementPolicySpec,
+    status=PlacementPolicyStatus,
+    plural="placementpolicies",
+    short_names=("ppol",),
+    namespaced=False,
+    validations=(POLICY_NAME_RULE,),
+    columns=(
+        Column("Status", READY_REASON),
+        Column("Priority", ".spec.priority", "integer"),
+        Column("Mode", ".spec.mode"),
+        Column("Accelerators", ".status.profiles"),
+        AGE,
+        Column("Message", READY_MESSAGE, wide=True),
+    ),
+)
+KINDS = (TRAINING_RUN, INFERENCE_SERVICE, ACCELERATOR_PROFILE, PLACEMENT_POLICY)
 
 
 def all_crds() -> list[dict[str, Any]]:

@@ -44,6 +44,13 @@ GROUPS = {
             "profile-pods.yaml",
         ),
     ),
+    "PlacementPolicy": (
+        Group(
+            "Where its work goes first", ("namespaceSelector", "kinds", "mode", "accelerators"), "policy-prefer.yaml"
+        ),
+        Group("What is not allowed", ("forbid", "caps"), "policy-forbid.yaml"),
+        Group("Wished shares, and who goes first", ("shares", "priority"), "policy-shares.yaml"),
+    ),
 }
 
 

@@ -107,6 +107,24 @@ class Reason(StrEnum):
         "Pods for this candidate were not bound or were refused lately; it is tried again after a pause.",
     )
 
+    POLICY_FORBIDS = (
+        "PolicyForbids",
+        "A PlacementPolicy, which the message names, does not allow it: list another accelerator, or ask an admin. Where its cap"
+        " is reached, work that ends makes room.",
+    )
+
+    # Of policies
+    IN_FORCE = "InForce", "The policy counts. `status` says how far its shares and caps are used."
+    OVERRULED = (
+        "Overruled",
+        "Another policy of higher priority goes before it for some work; `status.overruled` names it. Change one's priority or"
+        " reach if that is not wanted.",
+    )
+    NOTHING_SELECTED = (
+        "NothingSelected",
+        "Something in the policy selects no AcceleratorProfile, and has no effect. See `kubectl get accel --show-labels`.",
+    )
+
     # Neutral
     UNKNOWN = "Unknown", "Not looked at yet."
     PENDING = "Pending", "Waiting for an earlier step."

@@ -23,6 +23,7 @@ PLURALS = {
     "TrainingRun": "trainingruns",
     "InferenceService": "inferenceservices",
     "AcceleratorProfile": "acceleratorprofiles",
+    "PlacementPolicy": "placementpolicies",
 }
 APPLY_PATCH = "application/apply-patch+yaml"
 STAGES = (Resource.SERVICE, Resource.BUDGET, Resource.DEPLOYMENT, Resource.POD)

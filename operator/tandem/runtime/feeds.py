@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tandem.api.constants import LABEL_MANAGED_BY, MANAGED_BY
+from tandem.api.placement_policy import PlacementPolicy
 from tandem.cluster import trim
 from tandem.cluster.client import Client, core_path, group_path
 from tandem.cluster.informer import Informer
@@ -24,7 +25,7 @@ from tandem.domain.observed import (
     PriorityRecord,
 )
 from tandem.domain.plan import Resource
-from tandem.runtime.objects import PROFILE, WORKLOADS, ObjectStore
+from tandem.runtime.objects import POLICY, PROFILE, WORKLOADS, ObjectStore
 from tandem.runtime.observer import Stores
 from tandem.runtime.placer import Placer
 from tandem.runtime.workqueue import Lane, WorkQueue
@@ -55,6 +56,8 @@ class Feeds:
             priorities=Store[PriorityRecord](),
         )
         self.placer: Placer | None = None
+        self._policies: dict[str, PlacementPolicy] = {}
+        """Those of the last change: what waits was told of these."""
         self._skip = PodSkip()
         self.informers = self._informers(client, silence)
         self.started = False
@@ -165,12 +168,22 @@ class Feeds:
             self._capacity_changed()
             self.wake_all()
             return
+        if key.kind == POLICY:
+            self._policy_changed()
+            return
         stored = self.objects.get(key)
         if stored is not None and stored.seen and not stored.deleting:
             # Its spec is the one that was looked at, so it is its status that changed: nearly always by our own hand.
             self._look(key)
         else:
             self.wake(key)
+
+    def _policy_changed(self) -> None:
+        """Whoever waits may be allowed elsewhere now; what runs is not moved. A policy's own status is no news."""
+        if self.objects.policies != self._policies:
+            self._policies = dict(self.objects.policies)
+            self._capacity_changed()
+            self.wake_all()
 
     def _object_gone(self, uid: str) -> None:
         if self.placer is not None:

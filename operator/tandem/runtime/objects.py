@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from tandem.api.accelerator_profile import AcceleratorProfile, AcceleratorProfileSpec
 from tandem.api.constants import UNSEEN
 from tandem.api.inference_service import InferenceService
+from tandem.api.placement_policy import PlacementPolicy, PlacementPolicySpec
 from tandem.api.training_run import TrainingRun
 from tandem.domain import clock
 from tandem.domain.observed import Key
@@ -21,6 +22,7 @@ from tandem.domain.observed import Key
 log = structlog.get_logger(__name__)
 WORKLOADS = ("TrainingRun", "InferenceService")
 PROFILE = "AcceleratorProfile"
+POLICY = "PlacementPolicy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,14 @@ class StoredObject:
 
 
 class ObjectStore:
-    """Objects of our kinds by key; profiles are kept as models."""
+    """Objects of our kinds by key; profiles and policies are kept as models."""
 
     def __init__(self, on_change: Callable[[Key], None], on_gone: Callable[[str], None]) -> None:
         """`on_change` gets the key of whatever changed, `on_gone` the uid of what does not exist any more."""
         self._objects: dict[Key, StoredObject] = {}
         self._profiles: dict[str, AcceleratorProfile] = {}
+        self._policies: dict[str, PlacementPolicy] = {}
+        self._unreadable: dict[Key, str] = {}
         self._gone: dict[str, int] = {}
         self._on_change = on_change
         self._on_gone = on_gone
@@ -84,7 +88,7 @@ class ObjectStore:
 
     def counts(self) -> dict[str, int]:
         """Objects by kind, the kinds of which there is none included."""
-        counts = dict.fromkeys((*WORKLOADS, PROFILE), 0)
+        counts = dict.fromkeys((*WORKLOADS, PROFILE, POLICY), 0)
         for key in self._objects:
             counts[key.kind] += 1
         return counts
@@ -93,6 +97,15 @@ class ObjectStore:
     def profiles(self) -> Mapping[str, AcceleratorProfile]:
         """Profiles that could be read, by name."""
         return self._profiles
+
+    @property
+    def policies(self) -> Mapping[str, PlacementPolicy]:
+        """Policies that could be read, by name."""
+        return self._policies
+
+    def problem(self, key: Key) -> str | None:
+        """What is wrong with a policy that could not be read."""
+        return self._unreadable.get(key)
 
     def put(self, kind: str, raw: Mapping[str, Any]) -> None:
         """Take over an object from a watch, a list or a reply, unless something newer is known.
@@ -110,6 +123,8 @@ class ObjectStore:
             self._on_gone(known.uid)
         if kind == PROFILE:
             self._read_profile(stored)
+        if kind == POLICY:
+            self._read_policy(stored)
         self._on_change(stored.key)
 
     def remove(self, kind: str, namespace: str, name: str, uid: str, resource_version: int = 0) -> None:
@@ -125,6 +140,9 @@ class ObjectStore:
         del self._objects[key]
         if kind == PROFILE:
             self._profiles.pop(name, None)
+        if kind == POLICY:
+            self._policies.pop(name, None)
+            self._unreadable.pop(key, None)
         self._on_gone(uid)
         self._on_change(key)
 
@@ -135,6 +153,18 @@ class ObjectStore:
         except ValidationError as error:
             self._profiles.pop(name, None)
             log.error("profile cannot be read", profile=name, problem=describe(error))
+
+    def _read_policy(self, stored: StoredObject) -> None:
+        name = stored.key.name
+        try:
+            spec = PlacementPolicySpec.model_validate(stored.spec)
+        except ValidationError as error:
+            self._policies.pop(name, None)
+            self._unreadable[stored.key] = describe(error)
+            log.error("policy cannot be read", policy=name, problem=describe(error))
+            return
+        self._unreadable.pop(stored.key, None)
+        self._policies[name] = PlacementPolicy(name=name, spec=spec)
 
 
 def read_profile(name: str, labels: Mapping[str, str], spec: Mapping[str, Any]) -> AcceleratorProfile:

@@ -40,15 +40,17 @@ def test_the_names_are_those_that_users_type() -> None:
         "trainingruns.tandem.dev": ("TrainingRun", ["trun"]),
         "inferenceservices.tandem.dev": ("InferenceService", ["infsvc"]),
         "acceleratorprofiles.tandem.dev": ("AcceleratorProfile", ["accel"]),
+        "placementpolicies.tandem.dev": ("PlacementPolicy", ["ppol"]),
     }
     assert all(entry["categories"] == ["tandem"] for entry in names.values())
 
 
-def test_profiles_belong_to_the_cluster_and_work_to_namespaces() -> None:
+def test_profiles_and_policies_belong_to_the_cluster_and_work_to_namespaces() -> None:
     assert {definition["spec"]["names"]["kind"]: definition["spec"]["scope"] for definition in all_crds()} == {
         "TrainingRun": "Namespaced",
         "InferenceService": "Namespaced",
         "AcceleratorProfile": "Cluster",
+        "PlacementPolicy": "Cluster",
     }
 
 
@@ -63,6 +65,7 @@ def test_status_and_scale_are_subresources_where_there_is_something_to_write() -
         "TrainingRun": {"status": {}},
         "InferenceService": {"status": {}, "scale": scale},
         "AcceleratorProfile": {},
+        "PlacementPolicy": {"status": {}},
     }
 
 
@@ -78,6 +81,7 @@ def test_the_only_default_of_a_spec_is_the_replicas_of_a_service() -> None:
     assert defaults == {
         "TrainingRun.status": unseen,
         "InferenceService.status": unseen,
+        "PlacementPolicy.status": unseen,
         "InferenceService.spec.replicas": 1,
     }
 

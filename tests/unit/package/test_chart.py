@@ -192,9 +192,10 @@ def test_users_rights_join_kubernetes_own_roles(
     verbs = {verb for rule in role["rules"] for verb in rule["verbs"]}
     resources = {resource for rule in role["rules"] for resource in rule["resources"]}
     assert verbs.isdisjoint({"get", "list", "watch"}) if writes else verbs == {"get", "list", "watch"}
-    # Status is the operator's, profiles are the admins'.
+    # Status is the operator's, profiles and policies are the admins'.
     assert not {name for name in resources if name.endswith("/status")}
-    assert ("acceleratorprofiles" in resources) is not writes
+    assert resources.isdisjoint({"acceleratorprofiles", "placementpolicies"}) is writes
+    assert {"acceleratorprofiles", "placementpolicies"} <= resources or writes
 
 
 def test_services_and_policies_select_the_pod(objects: list[Object]) -> None:

@@ -38,7 +38,7 @@ def raw(kind: str, name: str, version: int, spec: dict[str, Any] | None = None, 
         "resourceVersion": str(version),
         "generation": more.pop("generation", 1),
         "creationTimestamp": "2026-11-23T09:59:00Z",
-        **({} if kind == "AcceleratorProfile" else {"namespace": "team"}),
+        **({} if kind in ("AcceleratorProfile", "PlacementPolicy") else {"namespace": "team"}),
         **more.pop("metadata", {}),
     }
     return {"kind": kind, "metadata": metadata, "spec": spec or {}, **more}

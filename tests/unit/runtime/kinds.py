@@ -16,9 +16,10 @@ class Kinds:
             "trainingruns": [],
             "inferenceservices": [],
             "acceleratorprofiles": [],
+            "placementpolicies": [],
         }
         self.reads: list[str] = []
-        self.kinds = ["TrainingRun", "InferenceService", "AcceleratorProfile", "Status"]
+        self.kinds = ["TrainingRun", "InferenceService", "AcceleratorProfile", "PlacementPolicy", "Status"]
         self.statuses: list[Any] = []
         """Bodies of the status writes that came."""
         self.gate = asyncio.Event()

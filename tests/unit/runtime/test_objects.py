@@ -97,9 +97,19 @@ def test_objects_are_counted_by_kind_and_none_is_told_as_zero(told: Told) -> Non
     """A gauge that vanishes when the last object goes would keep its alerts silent."""
     told.put(7)
     told.store.put("AcceleratorProfile", raw("AcceleratorProfile", "gpu", 3, profile_spec()))
-    assert told.store.counts() == {"TrainingRun": 1, "InferenceService": 0, "AcceleratorProfile": 1}
+    assert told.store.counts() == {
+        "TrainingRun": 1,
+        "InferenceService": 0,
+        "AcceleratorProfile": 1,
+        "PlacementPolicy": 0,
+    }
     told.remove(9)
-    assert told.store.counts() == {"TrainingRun": 0, "InferenceService": 0, "AcceleratorProfile": 1}
+    assert told.store.counts() == {
+        "TrainingRun": 0,
+        "InferenceService": 0,
+        "AcceleratorProfile": 1,
+        "PlacementPolicy": 0,
+    }
 
 
 def test_profiles_are_kept_as_models_and_follow_their_objects(told: Told) -> None:
@@ -119,6 +129,22 @@ def test_a_profile_that_cannot_be_read_is_no_profile(told: Told) -> None:
     store.put("AcceleratorProfile", raw("AcceleratorProfile", "other", 4, profile_spec()))
     store.put("AcceleratorProfile", raw("AcceleratorProfile", "gpu", 5, {"nodeSelector": {"gpu": "yes"}}))
     assert list(store.profiles) == ["other"]
+
+
+def test_a_policy_that_cannot_be_read_does_not_count_and_says_why(told: Told) -> None:
+    store, key = told.store, Key("PlacementPolicy", "", "p")
+    store.put("PlacementPolicy", raw("PlacementPolicy", "p", 3, {"priority": 7, "forbid": [{"accelerator": "gpu"}]}))
+    assert store.policies["p"].spec.priority == 7
+    assert store.problem(key) is None
+    store.put("PlacementPolicy", raw("PlacementPolicy", "p", 4, {"priority": "high"}))
+    assert store.policies == {}
+    assert str(store.problem(key)).startswith("priority: ")
+    store.put("PlacementPolicy", raw("PlacementPolicy", "p", 5, {"priority": 8}))
+    assert store.policies["p"].spec.priority == 8
+    assert store.problem(key) is None
+    store.put("PlacementPolicy", raw("PlacementPolicy", "p", 6, {"priority": "high"}))
+    store.remove("PlacementPolicy", "", "p", "p-uid", 7)
+    assert (store.policies, store.problem(key)) == ({}, None)
 
 
 def test_what_is_wrong_with_a_spec_is_said_with_its_field(told: Told) -> None:

@@ -93,7 +93,8 @@ async def test_missing_crds_are_named_with_the_command_that_helps(server: tuple[
     await resync.check_served(client)
     serve.kinds = ["TrainingRun"]
     with pytest.raises(
-        resync.CrdsMissingError, match=r"^AcceleratorProfile, InferenceService are not served.*tandem crds"
+        resync.CrdsMissingError,
+        match=r"^AcceleratorProfile, InferenceService, PlacementPolicy are not served.*tandem crds",
     ):
         await resync.check_served(client)
 

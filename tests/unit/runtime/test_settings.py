@@ -62,6 +62,7 @@ def test_crds_are_printed_as_yaml(capsys: pytest.CaptureFixture[str]) -> None:
     assert sorted(crd["spec"]["names"]["kind"] for crd in found) == [
         "AcceleratorProfile",
         "InferenceService",
+        "PlacementPolicy",
         "TrainingRun",
     ]
     assert {crd["kind"] for crd in found} == {"CustomResourceDefinition"}

@@ -45,8 +45,8 @@ class Account:
 
 
 _ROLE = (
-    (GROUP, "trainingruns inferenceservices acceleratorprofiles", "get list watch"),
-    (GROUP, "trainingruns/status inferenceservices/status", "patch"),
+    (GROUP, "trainingruns inferenceservices acceleratorprofiles placementpolicies", "get list watch"),
+    (GROUP, "trainingruns/status inferenceservices/status placementpolicies/status", "patch"),
     (GROUP, "trainingruns/finalizers inferenceservices/finalizers", "update"),
     ("", "pods", "get list watch create delete"),
     ("", "services", "get list watch create update delete"),

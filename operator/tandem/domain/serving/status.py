@@ -35,6 +35,8 @@ class Account:
     existing: int
     ready: int
     available: int
+    told: bool
+    """Whether each variant's Deployment is there and has its number of replicas."""
     rolling: bool
     overdue: str | None
     """Why a rollout does not get on."""
@@ -55,6 +57,8 @@ def account(view: ServiceView, shares: Shares) -> Account:
         existing=sum(record.replicas for record in records.values()),
         ready=sum(record.ready for record in records.values()),
         available=sum(record.available for record in records.values()),
+        told={name: share.replicas for name, share in shares.items() if share.replicas}
+        == {name: record.wanted for name, record in records.items() if record.wanted},
         rolling=any(_rolling(view, name, share) for name, share in shares.items()),
         overdue=_overdue(records[name] for name in shares if name in records),
     )
@@ -146,9 +150,11 @@ def _conditions(view: ServiceView, counted: Account, why: Headline) -> list[Cond
     conditions.append(write(ConditionType.AVAILABLE, *available, f"{times(counted.available, 'replica')} answering"))
     if counted.overdue:
         conditions.append(write(ConditionType.ROLLOUT_COMPLETE, False, Reason.DEADLINE_EXCEEDED, counted.overdue))
+    elif counted.rolling or not counted.told:
+        reason = Reason.ROLLING if counted.rolling else Reason.STARTING
+        conditions.append(write(ConditionType.ROLLOUT_COMPLETE, False, reason))
     else:
-        rolled = (not counted.rolling, Reason.ROLLING if counted.rolling else available[1])
-        conditions.append(write(ConditionType.ROLLOUT_COMPLETE, *rolled))
+        conditions.append(write(ConditionType.ROLLOUT_COMPLETE, True, available[1]))
     return conditions
 
 

@@ -64,7 +64,15 @@ STAGES: dict[str, tuple[Plan, str]] = {
     ),
     "begun": (
         decide_service(service_view(service()), STATE),
-        "Starting False Reconciling True Placed:True Starting:False True",
+        "Starting False Reconciling True Placed:True Starting:False False",
+    ),
+    "scaled, and its Deployment not yet told": (
+        placed(3, 3, answering(2, 2)),
+        "Available True - True Placed:True Available:True False",
+    ),
+    "scaled to zero, and its Deployment not yet told": (
+        placed(0, 0, answering(2, 2)),
+        "ScaledToZero True - True Placed:True ScaledToZero:True False",
     ),
     "starting": (placed(1, 1, answering(1, 0)), "Starting False Reconciling True Placed:True Starting:False True"),
     "available": (placed(1, 1, answering(1, 1)), "Available True - True Placed:True Available:True True"),

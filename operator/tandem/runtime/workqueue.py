@@ -29,6 +29,10 @@ class _Entry:
     since: float
 
 
+CALM_SECONDS = 1.0
+"""For how long at most a key that failed is left alone by changes that are not urgent."""
+
+
 class WorkQueue:
     """Keys to reconcile. All methods are called on the event loop's thread."""
 
@@ -51,6 +55,8 @@ class WorkQueue:
         self._failures: dict[Key, int] = {}
         self._not_before: dict[Key, float] = {}
         """When a key may be reconciled again whose write the server asked to be left alone with."""
+        self._calm_until: dict[Key, float] = {}
+        """When a key that failed may be reconciled again for what gets on around it, as pods that start one by one."""
         self._ready = asyncio.Event()
         self._closed = False
         self._idle = asyncio.Event()
@@ -60,9 +66,13 @@ class WorkQueue:
         if key in self._running:
             self._again[key] = min(lane, self._again.get(key, lane))
             return
-        asked = self._not_before.get(key, 0.0) - self._clock()
+        until = self._not_before.get(key, 0.0)
+        if lane is not Lane.URGENT:
+            until = max(until, self._calm_until.get(key, 0.0))
+        asked = until - self._clock()
         if asked > 0:
-            # What has changed meanwhile is no reason to bother a server that said when it wants to be asked again.
+            # What has changed meanwhile is no reason to bother a server that said when it wants to be asked again, nor to
+            # repeat a write with each pod for as long as it fails.
             self.add_after(key, asked, lane)
             return
         standing = next((one for one in Lane if key in self._lanes[one]), None)
@@ -91,20 +101,25 @@ class WorkQueue:
     def retry(self, key: Key, at_least: float = 0.0) -> float:
         """Have a failed `key` tried again after its own backoff, which doubles with each failure. Returns the pause.
 
-        A change may bring it back sooner, but never before `at_least` seconds are over.
+        What is urgent may bring it back sooner, but never before `at_least` seconds are over; other changes after a second.
         """
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
         pause = max(at_least, min(self._last_retry, self._first_retry * 2.0 ** min(count, 16)))
+        now = self._clock()
         if at_least > 0:
-            self._not_before[key] = self._clock() + at_least
+            self._not_before[key] = now + at_least
+        self._calm_until[key] = now + min(pause, CALM_SECONDS)
         self.add_after(key, pause)
         return pause
 
     def succeeded(self, key: Key) -> None:
-        """Forget the failures of `key`."""
+        """Forget the failures of `key`, unless a status was put off: until that is written, nobody knows whether it can be."""
+        if (key, Lane.STATUS) in self._timers:
+            return
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
+        self._calm_until.pop(key, None)
 
     def told(self, key: Key) -> None:
         """The status of `key` was written: none that is due later is still to be."""
@@ -112,9 +127,9 @@ class WorkQueue:
 
     def forget(self, key: Key) -> None:
         """Drop everything about a key whose object is gone."""
-        self.succeeded(key)
         for lane in Lane:
             self._cancel(key, lane)
+        self.succeeded(key)
 
     async def get(self, *, urgent: bool = False) -> tuple[Key, Lane, float]:
         """The next key, its lane and the seconds it waited; none once the queue is closed. The caller must call `done`.

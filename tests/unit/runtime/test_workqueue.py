@@ -220,11 +220,11 @@ async def test_the_age_of_the_oldest_key_is_known() -> None:
 
 
 async def test_a_pause_the_server_asked_for_is_not_cut_short() -> None:
-    """A change brings a failed key back sooner than its backoff, but not sooner than it may come."""
+    """What is urgent brings a failed key back sooner than its backoff, but not sooner than it may come."""
     clock = Clock()
     queue = WorkQueue(clock=clock)
     queue.retry(A)
-    queue.add(A)
+    queue.add(A, Lane.URGENT)
     assert await next_key(queue) == "a"
     queue.done(A)
     queue.retry(A, at_least=5)
@@ -237,6 +237,30 @@ async def test_a_pause_the_server_asked_for_is_not_cut_short() -> None:
     queue.done(A)
     queue.add(A)
     assert queue.depth() == 1
+
+
+async def test_a_key_that_failed_is_left_alone_by_what_is_not_urgent_for_a_second() -> None:
+    """Pods that start one by one would have a poisoned write repeated with each of them."""
+    clock = Clock()
+    queue = WorkQueue(clock=clock, first_retry=30.0)
+    queue.retry(A)
+    for lane in (Lane.WORK, Lane.STATUS):
+        queue.add(A, lane)
+        assert queue.depth() == 0
+    clock.now += 1
+    queue.add(A)
+    assert await next_key(queue) == "a"
+
+
+async def test_a_pass_that_put_its_status_off_is_no_success_yet() -> None:
+    """Its write may fail as the one before did: the pause goes on doubling."""
+    queue = WorkQueue(first_retry=0.2)
+    queue.retry(A)
+    queue.add_after(A, 60, Lane.STATUS)
+    queue.succeeded(A)
+    assert queue.retry(A) == 0.4
+    queue.forget(A)
+    assert queue.retry(A) == 0.2
 
 
 async def test_a_closed_queue_gives_out_nothing_and_waits_for_what_it_gave() -> None:

@@ -6,14 +6,13 @@ it could use: nobody behind it is given devices there, so that they gather for i
 were they empty keeps nothing. The functions depend on their arguments alone, so a decision can be replayed.
 
 The work grows with what is granted, not with what waits or is reserved: of those that ask for the same and get nothing one is
-tried, reservations of one shape in a row are taken in one go, and the room found for a shape is known until devices are taken.
+tried, reservations of one shape are taken in one go, and the room found for a shape is known until devices are taken.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from heapq import heapify, heappop, heappush
-from itertools import groupby
 
 from tandem.domain.placement import rejection, rules
 from tandem.domain.placement.fit import Room, Snapshot, room
@@ -54,15 +53,13 @@ class _Board:
 
     def take(self, option: Option, pods: int) -> None:
         """Count `pods` of `option` as used, on the fullest nodes first, so that whole nodes stay free for large pods."""
-        left = self.room(option).pods_by_node
-        for node in sorted(left, key=lambda name: (left[name], name)):
-            taken = min(pods, left[node])
-            if taken:
-                place_ = (node, option.resource)
-                self.used[place_] = self.used.get(place_, 0) + taken * option.devices
-                pods -= taken
-                if not pods:
-                    break
+        for left, node in sorted((left, node) for node, left in self.room(option).pods_by_node.items() if left):
+            taken = min(pods, left)
+            place_ = (node, option.resource)
+            self.used[place_] = self.used.get(place_, 0) + taken * option.devices
+            pods -= taken
+            if not pods:
+                break
         # Options of other shapes may ask for the same resource.
         self._found.clear()
 
@@ -133,11 +130,12 @@ def may_fit(ask: Ask, state: Snapshot) -> bool:
 
 
 def _together(reservations: Iterable[Reservation]) -> Iterable[tuple[Option, int]]:
-    """Reservations in their order, those of one shape in a row added up: after the first has been taken, the node that it
-    left partly filled is the fullest, so the next goes on there, as the sum does."""
-    for _, alike in groupby(reservations, key=lambda item: item.option.shape):
-        row = list(alike)
-        yield row[0].option, sum(item.pods for item in row)
+    """Reservations of one shape added up, the largest pods first: they find the fewest places."""
+    alike: dict[Hashable, tuple[Option, int]] = {}
+    for item in reservations:
+        option, pods = alike.get(item.option.shape, (item.option, 0))
+        alike[option.shape] = option, pods + item.pods
+    return sorted(alike.values(), key=lambda item: -item[0].devices)
 
 
 def _gang(ask: Ask, board: _Board) -> Decision:

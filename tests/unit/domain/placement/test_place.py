@@ -358,7 +358,10 @@ def test_reservations_of_one_shape_are_taken_together_as_they_would_be_one_after
     state = snapshot(nodes, pods)
     together = place(queue, state, [Reservation("other", 1, wanted, count) for wanted, count in held], NOW)
     used = dict(state.used)
-    for wanted, count in held:
+    largest_first = sorted(
+        held, key=lambda item: (-item[0].devices, [wanted.shape for wanted, _ in held].index(item[0].shape))
+    )
+    for wanted, count in largest_first:
         for _ in range(count):
             # The fullest node on which one more fits.
             free = {name: fits for name, fits in room(state, used, wanted).pods_by_node.items() if fits}
@@ -366,6 +369,19 @@ def test_reservations_of_one_shape_are_taken_together_as_they_would_be_one_after
                 chosen = min(free, key=lambda name: (free[name], name))
                 used[chosen, wanted.resource] = used.get((chosen, wanted.resource), 0) + wanted.devices
     assert together == place(queue, replace(state, used=used), (), NOW)
+
+
+@given(NODES, st.lists(st.tuples(OPTIONS, st.integers(1, 3)), max_size=6), st.randoms(use_true_random=False))
+def test_how_much_is_left_does_not_depend_on_who_reserved_first(
+    nodes: list[NodeRecord], held: list[tuple[Option, int]], random: Random
+) -> None:
+    """Two makes may offer the same resource on the same nodes; here each has its own."""
+    state, asked = snapshot(nodes, []), [gang(1, devices) for devices in (1, 4, 8)]
+    before = [one(item, state, [Reservation("other", 1, wanted, count) for wanted, count in held]) for item in asked]
+    random.shuffle(held)
+    assert before == [
+        one(item, state, [Reservation("x", 1, wanted, count) for wanted, count in held]) for item in asked
+    ]
 
 
 @given(NODES, queues())

@@ -73,6 +73,17 @@ def test_a_ready_node() -> None:
     )
 
 
+def test_of_a_node_s_annotations_the_keys_are_kept() -> None:
+    """Their values change all the time, and the record must not."""
+    raw = node()
+    raw["metadata"]["annotations"] = {"example.com/heartbeat": "10:00"}
+    record = trim.node(raw)
+    assert record is not None
+    assert record.annotations == {"example.com/heartbeat"}
+    raw["metadata"]["annotations"] = {"example.com/heartbeat": "10:01"}
+    assert trim.node(raw) == record
+
+
 @pytest.mark.parametrize("state", ["False", "Unknown"])
 def test_a_node_that_is_not_ready_says_since_when(state: str) -> None:
     record = trim.node(node(state))

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from tandem.api.scheduling import Toleration
 from tandem.cluster import trim
-from tandem.domain.observed import ForeignPod, Key, OwnPod
+from tandem.domain.observed import ForeignPod, Key, OwnPod, Requirement, Wait
 from tests.cluster.objects import RUN_UID, container, controller, own_pod, pod, service_pod, terminated, waiting
 
 
@@ -127,6 +128,86 @@ def test_why_a_pod_is_not_scheduled_is_kept() -> None:
 
 def test_others_pods_are_kept_for_their_devices() -> None:
     assert trim.pod(pod(devices=4)) == ForeignPod("uid-stranger", "node-a", {"nvidia.com/gpu": 4})
+
+
+def unscheduled(
+    spec: dict[str, Any] | None = None, *, metadata: dict[str, Any] | None = None, **status: Any
+) -> ForeignPod:
+    """A pod of others without a node."""
+    raw = pod(devices=4)
+    raw["metadata"] |= metadata or {}
+    del raw["spec"]["nodeName"]
+    raw["spec"] |= spec or {}
+    raw["status"] = {"phase": "Pending", **status}
+    record = trim.pod(raw)
+    assert isinstance(record, ForeignPod)
+    return record
+
+
+def refused(message: str) -> list[dict[str, str]]:
+    return [
+        {"type": "Ready", "status": "False"},
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message},
+    ]
+
+
+def test_a_nominated_pod_of_others_counts_as_bound() -> None:
+    assert unscheduled(nominatedNodeName="node-b") == ForeignPod("uid-stranger", "node-b", {"nvidia.com/gpu": 4})
+
+
+def test_of_a_pod_of_others_that_waits_is_kept_where_it_may_go_and_who_goes_first() -> None:
+    expression = {"key": "pool", "operator": "In", "values": ["a", "b"]}
+    name = {"key": "metadata.name", "operator": "In", "values": ["n"]}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [expression], "matchFields": [name]}]}
+    record = unscheduled(
+        {
+            "priority": 1000,
+            "nodeSelector": {"b": "2", "a": "1"},
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}},
+            "tolerations": [{"key": "k" * 300, "operator": "Exists", "tolerationSeconds": 300}],
+        }
+    )
+    assert record.wait == Wait(
+        priority=1000,
+        node_selector=(("a", "1"), ("b", "2")),
+        terms=((Requirement("pool", "In", ("a", "b")), Requirement("metadata.name", "In", ("n",), True)),),
+        tolerations=(Toleration.model_construct(key="k" * 300, operator="Exists"),),
+    )
+
+
+def test_waits_that_are_alike_are_one_object() -> None:
+    assert unscheduled({"priority": 5000}).wait is unscheduled({"priority": 5000}).wait
+
+
+@pytest.mark.parametrize(
+    ("conditions", "waits"),
+    [
+        ([], True),
+        (refused("0/5 nodes are available: 2 Insufficient cpu, 3 Insufficient nvidia.com/gpu."), True),
+        (refused("x" * 1000 + " 3 Insufficient nvidia.com/gpu."), True),
+        (refused("0/5 nodes are available: 5 Insufficient cpu."), False),
+        (refused("0/5 nodes are available: 5 node(s) had untolerated taint(s)."), False),
+    ],
+    ids=["not looked at", "lacks devices", "in a long message", "lacks something else", "may not go there"],
+)
+def test_a_pod_of_others_waits_for_devices_if_the_scheduler_names_them(
+    conditions: list[dict[str, str]], waits: bool
+) -> None:
+    assert (unscheduled(conditions=conditions).wait is not None) is waits
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"spec": {"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}]}},
+        {"metadata": {"deletionTimestamp": "2026-11-23T10:00:00Z"}},
+        {"phase": "Failed"},
+        {"nominatedNodeName": "node-b"},
+    ],
+    ids=["gated", "ending", "ended", "nominated"],
+)
+def test_a_pod_of_others_that_takes_no_devices_from_anybody_does_not_wait(more: dict[str, Any]) -> None:
+    assert unscheduled(**more).wait is None
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])

@@ -1,5 +1,7 @@
 """AcceleratorProfile: all that the operator knows of a make of accelerator. Data, so that a vendor is one YAML file."""
 
+from collections.abc import Hashable
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -74,12 +76,76 @@ class PerDevice(Model):
     ] = None
 
 
+Pattern = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[-A-Za-z0-9_./*]+$",
+        description="A name in which * stands for any number of any characters.",
+    ),
+]
+
+
+class LabelSign(Model):
+    """A label of a node."""
+
+    key: Annotated[Pattern, Field(description="Key of the label; * stands for any characters.")]
+    values: Annotated[
+        list[Pattern] | None,
+        Field(
+            min_length=1,
+            max_length=16,
+            description="Values that are meant; * stands for any characters. Default: every value.",
+            json_schema_extra=ATOMIC,
+        ),
+    ] = None
+
+
+class ExcludedNodes(Model):
+    """Signs of which one is enough to leave a node out."""
+
+    labels: Annotated[
+        list[LabelSign] | None,
+        Field(max_length=16, description="Labels. Default: none.", json_schema_extra=ATOMIC),
+    ] = None
+    annotations: Annotated[
+        list[Pattern] | None,
+        Field(
+            max_length=16,
+            description="Keys of annotations; * stands for any characters. Default: none.",
+            json_schema_extra=ATOMIC,
+        ),
+    ] = None
+    resources: Annotated[
+        list[Pattern] | None,
+        Field(
+            max_length=16,
+            description="Names of extended resources of which the node has some; * stands for any characters. Default: none.",
+            json_schema_extra=ATOMIC,
+        ),
+    ] = None
+
+    @cached_property
+    def signs(self) -> tuple[Hashable, ...]:
+        """All of it, as a value that can be compared fast."""
+        labels = tuple((sign.key, tuple(sign.values or ())) for sign in self.labels or ())
+        return labels, tuple(self.annotations or ()), tuple(self.resources or ())
+
+
 class AcceleratorProfileSpec(Model):
     """Where the devices are and what pods on them need."""
 
     node_selector: Annotated[
         LabelMap, Field(min_length=1, description="Labels of the nodes that carry the devices; also set on the pods.")
     ]
+    exclude_nodes: Annotated[
+        ExcludedNodes | None,
+        Field(
+            description="Signs of nodes whose devices are divided by a sharing layer, so that the count in status.allocatable is"
+            " not one of whole devices: such nodes get none of the pods' devices counted as free. Default: none."
+        ),
+    ] = None
     architecture: Annotated[
         Literal["amd64", "arm64"] | None,
         Field(description="Architecture of the nodes (kubernetes.io/arch); images must be built for it. Default: any."),

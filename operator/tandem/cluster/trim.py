@@ -6,7 +6,7 @@ anybody's text. What cannot be read is logged and treated as not interesting.
 Memory: values that many records repeat (namespaces, nodes, hashes, owners, times, maps of devices) are shared.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache, wraps
 from types import MappingProxyType
@@ -29,6 +29,7 @@ from tandem.api.constants import (
     LABEL_VARIANT,
     MANAGED_BY,
 )
+from tandem.api.scheduling import Toleration
 from tandem.cluster import ending
 from tandem.domain import clock, naming, quantity
 from tandem.domain.observed import (
@@ -41,7 +42,9 @@ from tandem.domain.observed import (
     NodeRecord,
     OwnPod,
     PriorityRecord,
+    Requirement,
     Taint,
+    Wait,
 )
 from tandem.domain.placement.requests_of_pods import effective_devices, is_extended
 
@@ -78,11 +81,52 @@ def pod(raw: Raw) -> OwnPod | ForeignPod | None:
     devices = _devices(spec)
     if not devices:
         return None
+    node = spec.get("nodeName") or status.get("nominatedNodeName")
+    terminal = status.get("phase") in ("Succeeded", "Failed")
+    waits = not (node or terminal or "deletionTimestamp" in metadata) and _competes(spec, status, devices)
     return ForeignPod(
         uid=metadata["uid"],
-        node=_shared(spec.get("nodeName")),
+        node=_shared(node),
         devices=devices,
-        terminal=status.get("phase") in ("Succeeded", "Failed"),
+        terminal=terminal,
+        wait=_wait(spec) if waits else None,
+    )
+
+
+def _competes(spec: Raw, status: Raw, devices: Mapping[str, int]) -> bool:
+    """Whether a pod without a node takes devices as soon as there are some: the scheduler may look at it, and has not said
+    that something else is in its way. Source: the messages of k8s.io/kubernetes/pkg/scheduler/framework/plugins/noderesources."""
+    if spec.get("schedulingGates"):
+        return False
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            message = condition.get("message") or ""
+            return any(f"Insufficient {name}" in message for name in devices)
+    return True
+
+
+def _wait(spec: Raw) -> Wait:
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    found = Wait(
+        priority=spec.get("priority") or 0,
+        node_selector=tuple(sorted((spec.get("nodeSelector") or {}).items())),
+        terms=tuple(tuple(_requirements(term)) for term in required.get("nodeSelectorTerms") or ()),
+        tolerations=tuple(_toleration(item) for item in spec.get("tolerations") or ()),
+    )
+    return cast(Wait, _shared(found))
+
+
+def _requirements(term: Raw) -> Iterator[Requirement]:
+    for field, is_field in (("matchExpressions", False), ("matchFields", True)):
+        for item in term.get(field) or ():
+            yield Requirement(item["key"], item["operator"], tuple(item.get("values") or ()), is_field)
+
+
+def _toleration(item: Raw) -> Toleration:
+    # As it stands: what the API server accepted must not be measured by the bounds of our own kinds.
+    return Toleration.model_construct(
+        **{name: item[name] for name in ("key", "operator", "value", "effect") if item.get(name)}
     )
 
 
@@ -137,6 +181,7 @@ def node(raw: Raw) -> NodeRecord | None:
         not_ready_since=None if is_ready or ready is None else _moment(ready.get("lastTransitionTime")),
         allocatable=_extended(status.get("allocatable")),
         capacity=_extended(status.get("capacity")),
+        annotations=_shared(frozenset(metadata.get("annotations") or ())),
     )
 
 

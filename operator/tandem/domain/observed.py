@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from tandem.api.scheduling import Toleration
+
 PULL_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 )
@@ -31,15 +33,38 @@ class Report(NamedTuple):
     digest: str | None
 
 
+class Requirement(NamedTuple):
+    """One requirement of a node affinity."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...]
+    is_field: bool = False
+    """About the node's name instead of a label."""
+
+
+class Wait(NamedTuple):
+    """All that decides who goes first and where a pod without a node may go, devices aside."""
+
+    priority: int
+    node_selector: tuple[tuple[str, str], ...] = ()
+    terms: tuple[tuple[Requirement, ...], ...] = ()
+    """Required node affinity: one of the terms must hold. Empty: none is required."""
+    tolerations: tuple[Toleration, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class ForeignPod:
     """A pod of others that may hold devices."""
 
     uid: str
     node: str | None
+    """Where it is bound, or nominated for after others made room."""
     devices: Mapping[str, int]
     """Resource name -> devices asked for; only extended resources."""
     terminal: bool = False
+    wait: Wait | None = None
+    """Set while the scheduler would bind it if devices were free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +136,8 @@ class NodeRecord:
     allocatable: Mapping[str, int]
     """Extended resource -> healthy devices."""
     capacity: Mapping[str, int]
+    annotations: frozenset[str] = frozenset()
+    """Keys only: values change with every heartbeat of whoever writes them."""
 
 
 @dataclass(frozen=True, slots=True)

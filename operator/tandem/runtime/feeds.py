@@ -250,4 +250,7 @@ def _gets_on(pod: OwnPod | ForeignPod | None) -> bool:
 
 
 def _holds(pod: OwnPod | ForeignPod | None) -> bool:
-    return pod is not None and bool(pod.devices) and not pod.terminal
+    if pod is None or not pod.devices or pod.terminal:
+        return False
+    # A pod of others that waits keeps devices from ours of lower priority; one of ours without a node has them reserved.
+    return isinstance(pod, OwnPod) or pod.node is not None or pod.wait is not None

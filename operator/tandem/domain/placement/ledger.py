@@ -4,17 +4,21 @@ Equal to `snapshot()` over all nodes and pods, whose cost grows with the cluster
 """
 
 from collections.abc import Hashable
+from typing import TypeVar
 
 from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod
-from tandem.domain.placement.fit import Snapshot, holds
+from tandem.domain.placement.fit import Others, Snapshot, holds, waits
+
+Counted = TypeVar("Counted", bound=Hashable)
 
 
 class Ledger:
-    """Nodes, and the devices used on them."""
+    """Nodes, the devices used on them, and who else waits for some."""
 
     def __init__(self) -> None:
         self._nodes: dict[str, NodeRecord] = {}
         self._used: dict[tuple[str, str], int] = {}
+        self._waiting: dict[Others, int] = {}
         self._listed: tuple[NodeRecord, ...] | None = None
         self._offers: dict[Hashable, tuple[tuple[str, int], ...]] = {}
 
@@ -38,12 +42,24 @@ class Ledger:
         """The state of all devices, as it is now; later changes leave it alone."""
         if self._listed is None:
             self._listed = tuple(self._nodes.values())
-        return Snapshot(nodes=self._listed, used=dict(self._used), pods_known=pods_known, offers=self._offers)
+        return Snapshot(
+            nodes=self._listed,
+            used=dict(self._used),
+            waiting=dict(self._waiting),
+            pods_known=pods_known,
+            offers=self._offers,
+        )
 
     def _count(self, pod: OwnPod | ForeignPod, sign: int) -> None:
         for place, amount in holds(pod):
-            left = self._used.get(place, 0) + sign * amount
-            if left:
-                self._used[place] = left
-            else:
-                del self._used[place]
+            _add(self._used, place, sign * amount)
+        for others in waits(pod):
+            _add(self._waiting, others, sign)
+
+
+def _add(counts: dict[Counted, int], key: Counted, amount: int) -> None:
+    left = counts.get(key, 0) + amount
+    if left:
+        counts[key] = left
+    else:
+        del counts[key]

@@ -1,7 +1,8 @@
 """The placer: one serial, pure decision over all that wait.
 
 The queue is served in order of priority, then of age. Each ask tries its candidates in listed order; a grant takes its
-devices out of what later asks see. Nobody is preempted. A gang that has waited too long and gets nothing keeps the nodes that
+devices out of what later asks see; pods of others that wait for a node go before those of ours that are not of higher
+priority, as with the scheduler. Nobody is preempted. A gang that has waited too long and gets nothing keeps the nodes that
 it could use: nobody behind it is given devices there, so that they gather for it. One that could not be placed on these nodes
 were they empty keeps nothing. The functions depend on their arguments alone, so a decision can be replayed.
 
@@ -15,7 +16,7 @@ from datetime import datetime
 from heapq import heapify, heappop, heappush
 
 from tandem.domain.placement import rejection, rules
-from tandem.domain.placement.fit import Room, Snapshot, room
+from tandem.domain.placement.fit import Others, Room, Snapshot, room
 from tandem.domain.placement.line import Line
 from tandem.domain.placement.request import Ask, Decision, Demand, Grant, Option, Rejection
 
@@ -42,26 +43,37 @@ class _Board:
     now: datetime
     kept: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """(node, resource) -> since when somebody waits for devices there that nobody behind may take."""
+    others: list[tuple[Others, int]] = field(default_factory=list)
+    """Pods of others that wait for a node, the highest priority last."""
+    promised: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Of the devices in use: those that pods of others will get."""
     _found: dict[Hashable, Room] = field(default_factory=dict)
 
-    def room(self, option: Option) -> Room:
+    def room(self, option: Option | Others) -> Room:
         """Where pods of `option` fit now."""
         found = self._found.get(option.shape)
         if found is None:
-            found = self._found[option.shape] = room(self.state, self.used, option, self.kept)
+            found = self._found[option.shape] = room(self.state, self.used, option, self.kept, self.promised)
         return found
 
-    def take(self, option: Option, pods: int) -> None:
+    def take(self, option: Option | Others, pods: int) -> None:
         """Count `pods` of `option` as used, on the fullest nodes first, so that whole nodes stay free for large pods."""
         for left, node in sorted((left, node) for node, left in self.room(option).pods_by_node.items() if left):
             taken = min(pods, left)
             place_ = (node, option.resource)
             self.used[place_] = self.used.get(place_, 0) + taken * option.devices
+            if isinstance(option, Others):
+                self.promised[place_] = self.promised.get(place_, 0) + taken * option.devices
             pods -= taken
             if not pods:
                 break
         # Options of other shapes may ask for the same resource.
         self._found.clear()
+
+    def let_pass(self, priority: int) -> None:
+        """Pods of others of this priority or a higher one get their devices before whoever of ours is next."""
+        while self.others and self.others[-1][0].wait.priority >= priority:
+            self.take(*self.others.pop())
 
     def keep(self, option: Option, since: datetime) -> None:
         """Nobody is given devices any more on the nodes of `option`, if so many pods of it could ever be there."""
@@ -97,7 +109,8 @@ def place(
 
 def serve(line: Line, state: Snapshot, reservations: Sequence[Reservation], now: datetime) -> Answers:
     """Decisions about all that wait in line."""
-    board = _Board(state, dict(state.used), now)
+    others = sorted(state.waiting.items(), key=_turn) if state.pods_known else []
+    board = _Board(state, dict(state.used), now, others=others)
     for option, pods in _together(reservations):
         board.take(option, pods)
     given: dict[str, Decision] = {}
@@ -107,6 +120,7 @@ def serve(line: Line, state: Snapshot, reservations: Sequence[Reservation], now:
     while heads:
         _, index, asks = heappop(heads)
         ask = asks[index]
+        board.let_pass(ask.priority)
         decision = _gang(ask, board) if ask.replicas is None else _replicas(ask, board)
         if decision.grants:
             given[ask.uid] = decision
@@ -117,6 +131,12 @@ def serve(line: Line, state: Snapshot, reservations: Sequence[Reservation], now:
         if index < len(asks):
             heappush(heads, (asks[index].order, index, asks))
     return Answers(given, refused)
+
+
+def _turn(waiting: tuple[Others, int]) -> tuple[int, int, str, tuple[tuple[str, str], ...]]:
+    """Pods of others in the order in which they get devices, the first last; of one priority the larger first."""
+    others, _ = waiting
+    return others.wait.priority, others.devices, others.resource, others.wait.node_selector
 
 
 def _next_overdue(asks: Sequence[Ask], start: int, now: datetime) -> int:

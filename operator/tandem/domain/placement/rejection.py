@@ -67,6 +67,8 @@ def does_not_fit(variant: str, option: Option, found: Room) -> Rejection:
         why = f"its {times(found.nodes, 'node')} offer no {option.resource}"
     elif found.free < option.pods * option.devices:
         why = f"{found.free} of {found.total} devices are free on {times(found.nodes, 'node')}"
+        if found.promised:
+            why += f", {found.promised} more are for pods of others that wait and go first"
     elif found.kept_since is not None:
         since = clock.stamp(found.kept_since)
         why = f"{found.kept} of the {found.free} free devices are kept for a gang that has waited since {since}"

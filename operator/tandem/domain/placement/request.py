@@ -35,6 +35,7 @@ class Option:
             self.resource,
             self.devices,
             spec.architecture,
+            spec.exclude_nodes and spec.exclude_nodes.signs,
             tuple(sorted(spec.node_selector.items())),
             tuple(sorted(self.node_selector.items())),
             self.tolerations,

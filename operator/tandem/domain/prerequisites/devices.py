@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.domain.observed import NodeRecord
-from tandem.domain.placement.fit import carries
+from tandem.domain.placement.nodes import carries
 from tandem.domain.prerequisites.finding import Finding, Level, Unread, some
 from tandem.domain.words import times
 

@@ -16,7 +16,7 @@ from tandem.api.pod_template import TemplateSpec, main_of, spec_of
 from tandem.api.workload import ClaimRef
 from tandem.domain import quantity
 from tandem.domain.placement.candidates import tolerations
-from tandem.domain.placement.fit import ARCH_LABEL
+from tandem.domain.placement.nodes import ARCH_LABEL
 from tandem.domain.render.check import Own
 from tandem.domain.variants import Variant, merge_env
 

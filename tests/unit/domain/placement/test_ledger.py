@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod
+from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod, Wait
 from tandem.domain.placement.fit import room, snapshot
 from tandem.domain.placement.ledger import Ledger
 from tests.unit.domain.builders import GPU, NPU, NPUS, foreign, node, option, pod
@@ -19,15 +19,16 @@ NODES = st.none() | st.builds(
     st.booleans(),
 )
 PODS = st.none() | st.builds(
-    lambda where, devices, terminal, own: (
+    lambda where, devices, terminal, own, wait: (
         pod(node=where, devices=devices, phase="Failed" if terminal else "Running")
         if own
-        else replace(foreign(where, 1, terminal=terminal), devices=devices)
+        else replace(foreign(where, 1, terminal=terminal), devices=devices, wait=None if where else wait)
     ),
     st.sampled_from([None, "n0", "n1", "n2"]),
     st.dictionaries(st.sampled_from([GPU, NPU]), st.integers(0, 8)),
     st.booleans(),
     st.booleans(),
+    st.sampled_from([None, Wait(0), Wait(7, node_selector=(("accel", "nvidia-h20"),))]),
 )
 CHANGES = st.lists(
     st.tuples(st.just("node"), st.sampled_from(["n0", "n1", "n2"]), NODES)

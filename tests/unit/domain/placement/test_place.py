@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tandem.api.reasons import Reason
-from tandem.domain.observed import ForeignPod, NodeRecord
+from tandem.domain.observed import ForeignPod, NodeRecord, Wait
 from tandem.domain.placement.fit import Snapshot, room, snapshot
 from tandem.domain.placement.place import Reservation, may_fit, place
 from tandem.domain.placement.request import Ask, Candidate, Decision, Grant, Option
@@ -401,3 +402,55 @@ def test_a_legal_count_may_fit_and_an_illegal_one_may_not() -> None:
     assert may_fit(ask(candidate("main", option(counted, devices=8))), TWO_NODES)
     assert not may_fit(ask(candidate("main", option(counted, devices=3))), TWO_NODES)
     assert not may_fit(ask(candidate("main", option(counted, devices=8), held_off="not before noon")), TWO_NODES)
+
+
+# Pods of others that wait
+
+
+def waiting(devices: int = 8, priority: int = 0, **wait: Any) -> ForeignPod:
+    return foreign(None, devices, wait=Wait(priority, **wait))
+
+
+@pytest.mark.parametrize(("priority", "granted_pods"), [(-1, 2), (0, 1), (1, 1)])
+def test_pods_of_others_that_wait_go_first_unless_ours_is_of_higher_priority(priority: int, granted_pods: int) -> None:
+    state = snapshot([node("gpu-0"), node("gpu-1")], [waiting(priority=priority)])
+    replicas = ask(candidate("main", option(pods=9)), replicas=9)
+    assert granted(one(replicas, state)) == {"main": granted_pods}
+
+
+def test_what_pods_of_others_will_get_is_told_as_a_number() -> None:
+    state = snapshot([node("gpu-0"), node("gpu-1")], [foreign("gpu-0", 5), waiting(devices=2)])
+    [rejected] = one(gang(2), state).rejected
+    why = "9 of 16 devices are free on 2 nodes, 2 more are for pods of others that wait and go first"
+    assert rejected.message == f"2 pods x 8 devices asked for; {why}"
+
+
+def test_a_pod_of_others_that_fits_nowhere_keeps_nothing_from_us() -> None:
+    elsewhere = waiting(node_selector=(("accel", "other"),))
+    state = snapshot([node("gpu-0"), node("gpu-1")], [waiting(devices=9), elsewhere])
+    assert granted(one(gang(2), state)) == {"main": 2}
+
+
+def test_where_devices_are_unknown_nobody_waits_for_some() -> None:
+    blind = snapshot([node()], [waiting()], pods_known=False)
+    assert granted(one(gang(1), blind)) == {"main": 1}
+
+
+@given(
+    st.lists(st.integers(0, 8), min_size=1, max_size=4),
+    st.lists(st.tuples(st.integers(1, 9), st.integers(-2, 2)), max_size=6),
+    st.integers(-2, 2),
+)
+def test_ours_get_what_is_left_when_all_that_go_first_were_put_in_one_by_one(
+    sizes: list[int], others: list[tuple[int, int]], priority: int
+) -> None:
+    nodes = [node(f"n{index}", size) for index, size in enumerate(sizes)]
+    state = snapshot(nodes, [waiting(devices, value) for devices, value in others])
+    wanted = replace(ask(candidate("main", option(pods=99, devices=1)), replicas=99), priority=priority)
+    # Device by device our replicas fit everywhere, so what they get is what the others leave.
+    left = dict(enumerate(sizes))
+    for devices, value in sorted(others, key=lambda item: (-item[1], -item[0])):
+        fitting = [index for index, free in left.items() if free >= devices]
+        if value >= priority and fitting:
+            left[min(fitting, key=lambda index: (left[index] // devices, index))] -= devices
+    assert sum(granted(one(wanted, state)).values()) == sum(left.values())

@@ -256,9 +256,11 @@ def test_a_claim_is_its_metadata() -> None:
     [(None, ""), ({}, ""), ({"pod-security.kubernetes.io/enforce": "restricted"}, "restricted")],
     ids=str,
 )
-def test_of_a_namespace_the_pod_security_level_is_kept(labels: dict[str, str] | None, level: str) -> None:
+def test_of_a_namespace_the_pod_security_level_and_the_labels_are_kept(
+    labels: dict[str, str] | None, level: str
+) -> None:
     raw = {"metadata": {"name": "team", "resourceVersion": "5", "labels": labels}}
-    assert trim.namespace(raw) == NamespaceRecord("team", level, 5)
+    assert trim.namespace(raw) == NamespaceRecord("team", level, 5, labels or {})
 
 
 @pytest.mark.parametrize(("more", "is_default"), [({}, False), ({"globalDefault": True}, True)], ids=str)

@@ -274,8 +274,9 @@ def claim(raw: Raw) -> ClaimRecord | None:
 def namespace(raw: Raw) -> NamespaceRecord | None:
     """A namespace; its metadata is enough."""
     metadata = raw["metadata"]
-    level = (metadata.get("labels") or {}).get(LABEL_POD_SECURITY) or ""
-    return NamespaceRecord(metadata["name"], _shared(level), int(metadata["resourceVersion"]))
+    labels = dict(metadata.get("labels") or {})
+    level = labels.get(LABEL_POD_SECURITY) or ""
+    return NamespaceRecord(metadata["name"], _shared(level), int(metadata["resourceVersion"]), labels)
 
 
 @_tolerant("PriorityClass")

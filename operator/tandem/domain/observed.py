@@ -203,6 +203,8 @@ class NamespaceRecord:
     pod_security: str = ""
     """The Pod Security level that it enforces; empty where it says nothing."""
     resource_version: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """All of them: policies select namespaces by any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ class Operator:
             nodes=stores.nodes,
             pods=stores.pods,
             pods_known=self.feeds.pods.synced.is_set,
+            policies=self.feeds.policies,
             pods_of=lambda key, uid: observer.own_pods(stores, key, uid),
             wake=self.feeds.wake,
             hold_seconds=self.timing.reservation,

@@ -24,6 +24,7 @@ from tandem.domain.observed import (
     OwnPod,
     PriorityRecord,
 )
+from tandem.domain.placement.policy import Policies, in_order
 from tandem.domain.plan import Resource
 from tandem.runtime.objects import POLICY, PROFILE, WORKLOADS, ObjectStore
 from tandem.runtime.observer import Stores
@@ -58,6 +59,8 @@ class Feeds:
         self.placer: Placer | None = None
         self._policies: dict[str, PlacementPolicy] = {}
         """Those of the last change: what waits was told of these."""
+        self._policy_book: Policies | None = None
+        """None after a change of anything that is in it."""
         self._skip = PodSkip()
         self.informers = self._informers(client, silence)
         self.started = False
@@ -99,6 +102,16 @@ class Feeds:
                 self._priority_changed,
             ),
         )
+
+    def policies(self) -> Policies:
+        """The policies, and what they select by labels, as known now."""
+        if self._policy_book is None:
+            self._policy_book = Policies(
+                listed=in_order(self.objects.policies.values()),
+                namespaces={record.name: record.labels for record in self.stores.namespaces.values()},
+                profiles=dict(self.objects.profiles),
+            )
+        return self._policy_book
 
     # Replies to own writes (the applier's Mirror)
 
@@ -165,6 +178,7 @@ class Feeds:
     def _object_changed(self, key: Key) -> None:
         if key.kind == PROFILE:
             self._learn_resources()
+            self._policy_book = None
             self._capacity_changed()
             self.wake_all()
             return
@@ -182,6 +196,7 @@ class Feeds:
         """Whoever waits may be allowed elsewhere now; what runs is not moved. A policy's own status is no news."""
         if self.objects.policies != self._policies:
             self._policies = dict(self.objects.policies)
+            self._policy_book = None
             self._capacity_changed()
             self.wake_all()
 
@@ -224,8 +239,10 @@ class Feeds:
         self._wake_namespace((old or new).namespace)  # type: ignore[union-attr]
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
-        # A namespace that goes takes its objects along: nobody has to be told.
-        if new is not None and (old is None or old.pod_security != new.pod_security):
+        self._policy_book = None
+        # A namespace that goes takes its objects along: nobody has to be told. Policies may select by any label.
+        if new is not None and (old is None or (old.pod_security, old.labels) != (new.pod_security, new.labels)):
+            self._capacity_changed()
             self._wake_namespace(new.name)
 
     def _priority_changed(self, *_: PriorityRecord | None) -> None:

@@ -46,6 +46,7 @@ class Setting:
             pods=self.stores.pods,
             pods_known=lambda: True,
             pods_of=lambda key, uid: observer.own_pods(self.stores, key, uid),
+            policies=self.feeds.policies,
             wake=self.feeds.wake,
             hold_seconds=600,
             metrics=metrics,

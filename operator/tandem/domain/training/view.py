@@ -69,6 +69,11 @@ class RunView:
         return asked or self.timing.bind
 
     @property
+    def as_listed(self) -> bool:
+        """Whether the user's order of variants goes before what policies prefer."""
+        return self.run.spec.placement is not None and self.run.spec.placement.order == "AsListed"
+
+    @property
     def wait_seconds(self) -> float:
         """How long a variant that lacks devices keeps those after it from being tried."""
         return float((self.run.spec.placement and self.run.spec.placement.wait_seconds) or 0)

@@ -176,6 +176,14 @@ class ActiveAttempt(Model):
         Timestamp | None,
         Field(description="When its last pod got a node. From then on it uses up spec.activeDeadlineSeconds."),
     ] = None
+    pod_group: Annotated[
+        str | None,
+        Field(
+            max_length=63,
+            description="PodGroup by which the scheduler binds its pods all at once or not at all. Absent where the cluster does"
+            " not serve PodGroups: then pods are bound one by one, and a gang that is not bound whole in time is taken back.",
+        ),
+    ] = None
 
 
 class EndedAttempt(Model):

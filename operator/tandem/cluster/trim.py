@@ -37,6 +37,7 @@ from tandem.domain.observed import (
     ClaimRecord,
     DeploymentRecord,
     ForeignPod,
+    GroupRecord,
     Key,
     NamespaceRecord,
     NodeRecord,
@@ -163,6 +164,7 @@ def _own_pod(metadata: Raw, labels: Raw, spec: Raw, status: Raw) -> OwnPod:
         waiting_reason=_shared(waiting_reason),
         waiting_message=_shared(waiting_message),
         report=main.report,
+        pod_group=_shared((spec.get("schedulingGroup") or {}).get("podGroupName") or ""),
     )
 
 
@@ -259,6 +261,27 @@ def child(raw: Raw) -> ChildRecord | None:
         owner_uid=owner_uid,
         owner=owner,
         inputs_hash=_shared(_inputs_hash(metadata)),
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+@_tolerant("PodGroup")
+def group(raw: Raw) -> GroupRecord | None:
+    """A PodGroup of ours by its label, else None."""
+    metadata, status = raw["metadata"], raw.get("status") or {}
+    labels = metadata.get("labels") or {}
+    if labels.get(LABEL_MANAGED_BY) != MANAGED_BY:
+        return None
+    owner_uid, owner = _controller(metadata)
+    return GroupRecord(
+        namespace=_shared(metadata["namespace"]),
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=int(metadata["resourceVersion"]),
+        owner_uid=owner_uid,
+        owner=owner,
+        attempt=_number(labels.get(LABEL_ATTEMPT)),
+        unschedulable_message=_shared(_message(status, "PodGroupInitiallyScheduled", "False")),
         deleting="deletionTimestamp" in metadata,
     )
 

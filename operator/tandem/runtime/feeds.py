@@ -9,6 +9,7 @@ from typing import Any
 from tandem.api.constants import LABEL_MANAGED_BY, MANAGED_BY
 from tandem.api.placement_policy import PlacementPolicy
 from tandem.cluster import trim
+from tandem.cluster.applier import child_path
 from tandem.cluster.client import Client, core_path, group_path
 from tandem.cluster.informer import Informer
 from tandem.cluster.lines import PodSkip
@@ -18,6 +19,7 @@ from tandem.domain.observed import (
     ClaimRecord,
     DeploymentRecord,
     ForeignPod,
+    GroupRecord,
     Key,
     NamespaceRecord,
     NodeRecord,
@@ -26,6 +28,7 @@ from tandem.domain.observed import (
 )
 from tandem.domain.placement.policy import Policies, in_order
 from tandem.domain.plan import Resource
+from tandem.domain.served import Served
 from tandem.runtime.objects import POLICY, PROFILE, WORKLOADS, ObjectStore
 from tandem.runtime.observer import Stores
 from tandem.runtime.placer import Placer
@@ -55,6 +58,7 @@ class Feeds:
             claims=Store[ClaimRecord](),
             namespaces=Store[NamespaceRecord](),
             priorities=Store[PriorityRecord](),
+            groups=Store[GroupRecord](),
         )
         self.placer: Placer | None = None
         self._policies: dict[str, PlacementPolicy] = {}
@@ -62,18 +66,27 @@ class Feeds:
         self._policy_book: Policies | None = None
         """None after a change of anything that is in it."""
         self._skip = PodSkip()
-        self.informers = self._informers(client, silence)
+        self._client = client
+        self._silence = silence
+        self.informers = self._informers()
         self.started = False
         """Set once the stores are complete and this replica leads; before, no key is worth queueing."""
 
-    def _informers(self, client: Client, silence: float) -> tuple[Informer[Any], ...]:
-        stores = self.stores
+    def adapt(self, served: Served) -> None:
+        """Watch what only some clusters serve, too. Before the informers are started."""
+        self.stores.served = served
+        if served.gangs:
+            path, store = child_path(Resource.POD_GROUP, ""), self.stores.groups
+            groups = self._informer("podgroups", path, store, trim.group, self._child_changed, query=OURS)
+            self.informers = (*self.informers, groups)
 
-        def informer(
-            name: str, path: str, store: Store[Any], read: Reader, changed: Callable[[Any, Any], None], **more: Any
-        ) -> Informer[Any]:
-            return Informer(client, path, store, read, on_change=changed, name=name, silence=silence, **more)
+    def _informer(
+        self, name: str, path: str, store: Store[Any], read: Reader, changed: Callable[[Any, Any], None], **more: Any
+    ) -> Informer[Any]:
+        return Informer(self._client, path, store, read, on_change=changed, name=name, silence=self._silence, **more)
 
+    def _informers(self) -> tuple[Informer[Any], ...]:
+        stores, informer = self.stores, self._informer
         self.pods = informer("pods", core_path("pods"), stores.pods, trim.pod, self._pod_changed, skip=self._skip)
         deployments = group_path("apps/v1", "deployments")
         budgets = group_path("policy/v1", "poddisruptionbudgets")
@@ -154,6 +167,8 @@ class Feeds:
             return self.stores.pods, trim.pod
         if resource is Resource.DEPLOYMENT:
             return self.stores.deployments, trim.deployment
+        if resource is Resource.POD_GROUP:
+            return self.stores.groups, trim.group
         return (self.stores.services if resource is Resource.SERVICE else self.stores.budgets), trim.child
 
     # Wake-ups

@@ -161,8 +161,8 @@ MUTANTS = (
         (
             (
                 APP,
-                "            self.placer.restore(stored.key, stored.uid, attempt, grants)\n",
-                "            del grants\n",
+                "            self.placer.restore(stored.key, stored.uid, attempt, grants, hold)\n",
+                "            del grants, hold\n",
             ),
         ),
         ("contending/crash-after/create.pods.first-a1-0#1", "contending/crash-after/create.pods.first-a1-1#1"),
@@ -172,8 +172,8 @@ MUTANTS = (
         (
             (
                 "runtime/placer.py",
-                "        if new:\n            self._hold(",
-                "        if not new:\n            self._hold(",
+                "            self._hold(ask.uid, [*before, *new])\n",
+                "            self._hold(ask.uid, before)\n",
             ),
         ),
         ("contending", "contending/crash-before/create.pods.first-a1-0#1"),

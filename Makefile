@@ -4,7 +4,7 @@ KEY := $(shell sha256sum requirements/dev.txt | cut -c1-16)
 STAMP := .venv/made-from-$(KEY)
 IN_VENV := PYTHONPATH=operator:. .venv/bin/python
 
-.PHONY: help venv demo test test-fast faults bench lint format generate sbom lock clean
+.PHONY: help venv demo test test-fast faults bench sim lint format generate sbom lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ faults: venv ## every fault plan (half an hour), with a table of what was violat
 
 bench: venv ## how fast it is, compared with loops on the same API server
 	@$(IN_VENV) -m tests.bench
+
+sim: venv ## what the placer makes of 100,000 jobs, beside simpler strategies (minutes)
+	@$(IN_VENV) -m tests.sim
 
 lint: venv ## style, types, import contracts, generated files
 	@$(IN_VENV) .ci/stages.py --lint

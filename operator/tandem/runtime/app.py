@@ -23,7 +23,7 @@ from tandem.cluster.metrics import Metrics
 from tandem.domain.serving import split
 from tandem.domain.serving.reservation import outstanding as replicas_outstanding
 from tandem.domain.training.reservation import outstanding as gang_outstanding
-from tandem.runtime import observer, optional, resync
+from tandem.runtime import observer, resync
 from tandem.runtime.feeds import Feeds
 from tandem.runtime.health import Check, HealthServer
 from tandem.runtime.objects import StoredObject
@@ -69,7 +69,6 @@ class Operator:
             nodes=stores.nodes,
             pods=stores.pods,
             pods_known=self.feeds.pods.synced.is_set,
-            policies=self.feeds.policies,
             pods_of=lambda key, uid: observer.own_pods(stores, key, uid),
             wake=self.feeds.wake,
             hold_seconds=self.timing.reservation,
@@ -122,7 +121,6 @@ class Operator:
         await resync.patiently("looking for the CRDs", partial(resync.check_served, self.client), patience)
         # Profiles come first: they name the resources whose pods are of interest.
         await resync.patiently("listing", partial(resync.fill, self.client, self.feeds.objects), patience)
-        await resync.patiently("looking for optional APIs", self.look_around, patience)
         stop_feed = asyncio.Event()
         watches = {asyncio.create_task(informer.run()) for informer in self.feeds.informers}
         works: set[asyncio.Task[Any]] = set()
@@ -147,10 +145,6 @@ class Operator:
             if feeding:
                 await asyncio.wait(feeding, timeout=FEED_SECONDS)
             await _cancel(feeding)
-
-    async def look_around(self) -> None:
-        """Learn what only some clusters serve. Raises ApiError."""
-        self.feeds.adapt(await optional.look(self.client))
 
     def _works(self) -> list[Coroutine[Any, Any, None]]:
         """What runs for ever beside the watches."""

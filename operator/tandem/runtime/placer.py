@@ -7,18 +7,16 @@ until its pods show a node, are gone, or too much time has passed.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tandem.cluster.metrics import Metrics
 from tandem.cluster.store import Store
 from tandem.domain.observed import ForeignPod, Key, NodeRecord, OwnPod
 from tandem.domain.placement.fit import Snapshot
-from tandem.domain.placement.holders import Held
 from tandem.domain.placement.ledger import Ledger
 from tandem.domain.placement.line import Line
 from tandem.domain.placement.place import Reservation, serve
-from tandem.domain.placement.policy import Policies
 from tandem.domain.placement.request import Ask, Decision, Demand, Grant
 
 Pod = OwnPod | ForeignPod
@@ -49,7 +47,6 @@ class Placer:
     wake: Callable[[Key], None]
     hold_seconds: float
     metrics: Metrics
-    policies: Callable[[], Policies] = Policies
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -64,8 +61,6 @@ class Placer:
     """What was granted to a gang while it waited, until it asks again."""
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
     _ledger: Ledger = field(default_factory=Ledger)
-    _holders: Held = field(default_factory=Held)
-    """Without policies: they come in with each snapshot."""
     _stale: set[Key | str] = field(default_factory=set)
     """Objects, by uid or key as pods name their owner, whose pods or grants changed since their reservations were counted."""
 
@@ -98,8 +93,7 @@ class Placer:
 
     def snapshot(self) -> Snapshot:
         """The state of all devices now, without what is reserved."""
-        state = self._ledger.snapshot(pods_known=self.pods_known())
-        return replace(state, held=self._holders.under(self.policies()))
+        return self._ledger.snapshot(pods_known=self.pods_known())
 
     def withdraw(self, uid: str) -> None:
         """The object asks for nothing more; what it was granted stays reserved."""
@@ -206,7 +200,6 @@ class Placer:
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         self._ledger.pod_changed(old, new)
-        self._holders.pod_changed(old, new)
         for pod in (old, new):
             owner = (pod.owner_uid or pod.owner) if isinstance(pod, OwnPod) else None
             if owner is not None:
@@ -232,7 +225,7 @@ class Placer:
     def _left(self, uid: str, item: _Held) -> Reservation | None:
         bound = self._bound(item.key, uid, item.attempt, item.grant.variant) - item.bound_before
         left = item.grant.pods - max(0, bound)
-        return Reservation(uid, item.attempt, item.grant.option, left, item.key) if left > 0 else None
+        return Reservation(uid, item.attempt, item.grant.option, left) if left > 0 else None
 
     def _bound(self, key: Key, uid: str, attempt: int, variant: str) -> int:
         return sum(

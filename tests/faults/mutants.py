@@ -61,13 +61,8 @@ MUTANTS = (
             ("domain/training/attempt.py", "def begin(", "_COUNT: dict[str, int] = {}\n\n\ndef begin("),
             (
                 "domain/training/attempt.py",
-                '    """The next attempt on the granted profile."""\n',
-                "    _COUNT[view.run.uid] = max(view.newest_attempt, _COUNT.get(view.run.uid, 0)) + 1\n",
-            ),
-            (
-                "domain/training/attempt.py",
-                "number=view.newest_attempt + 1",
-                "number=_COUNT[view.run.uid]",
+                "    number = view.newest_attempt + 1\n",
+                "    number = _COUNT[view.run.uid] = max(view.newest_attempt, _COUNT.get(view.run.uid, 0)) + 1\n",
             ),
         ),
         ("training/409/patch.trainingruns.status.run.a1-Starting#1",),
@@ -192,8 +187,8 @@ MUTANTS = (
         (
             (
                 "domain/training/ending.py",
-                "    plan = report(view, after, why, intent=True, release=True, requeue_after=requeue_after)\n",
-                "    plan = report(view, after, why, intent=False, release=True, requeue_after=requeue_after)\n",
+                "    return report(view, after, why, intent=True, release=True, requeue_after=requeue_after)\n",
+                "    return report(view, after, why, intent=False, release=True, requeue_after=requeue_after)\n",
             ),
         ),
         ("training/crash-before/patch.trainingruns.status.run.a1-UserFailure#1",),

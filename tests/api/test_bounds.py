@@ -133,6 +133,7 @@ BOUNDS = [
     Bound(RUN, "checkpoint.claim.path", "a/b", "/a", SUB_PATH),
     Bound(RUN, "checkpoint.claim.path", "a" * 256, "a" * 257, too_long(256)),
     Bound(RUN, "checkpoint.claim.name", "c-1", "C", SUBDOMAIN),
+    Bound(WORK, "placement.order", "AsListed", "Random", 'Unsupported value: "Random": supported values: "Policy", "AsListed"'),
     Bound(SERVICE, "replicas", 0, -1, least(0)),
     Bound(SERVICE, "replicas", 1000, 1001, most(1000)),
     Bound(SERVICE, "port", 1, 0, least(1)),

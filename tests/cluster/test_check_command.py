@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from tandem.api.crd import all_crds
-from tandem.domain.prerequisites.rights import Account, needed
+from tandem.domain.prerequisites.rights import GANGS, Account, needed
 from tandem.entry.cli import main
 from tests.cluster.fake_api import FakeApi, status
 
@@ -170,7 +170,7 @@ async def test_the_operator_asks_for_itself(api: FakeApi, cluster: Cluster, chec
     cluster.lacks = {"list nodes"}
     assert await check() == 1
     asked = [seen for seen in api.seen if seen.path.endswith("/selfsubjectaccessreviews")]
-    assert len(asked) == len(needed(Account("tandem-system", "tandem")))
+    assert len(asked) == len(needed(Account("tandem-system", "tandem"))) + len(GANGS)
 
 
 async def test_what_the_caller_may_not_read_is_a_warning(

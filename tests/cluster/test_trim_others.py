@@ -10,6 +10,7 @@ from tandem.domain.observed import (
     ChildRecord,
     ClaimRecord,
     DeploymentRecord,
+    GroupRecord,
     Key,
     NamespaceRecord,
     NodeRecord,
@@ -256,9 +257,11 @@ def test_a_claim_is_its_metadata() -> None:
     [(None, ""), ({}, ""), ({"pod-security.kubernetes.io/enforce": "restricted"}, "restricted")],
     ids=str,
 )
-def test_of_a_namespace_the_pod_security_level_is_kept(labels: dict[str, str] | None, level: str) -> None:
+def test_of_a_namespace_the_pod_security_level_and_the_labels_are_kept(
+    labels: dict[str, str] | None, level: str
+) -> None:
     raw = {"metadata": {"name": "team", "resourceVersion": "5", "labels": labels}}
-    assert trim.namespace(raw) == NamespaceRecord("team", level, 5)
+    assert trim.namespace(raw) == NamespaceRecord("team", level, 5, labels or {})
 
 
 @pytest.mark.parametrize(("more", "is_default"), [({}, False), ({"globalDefault": True}, True)], ids=str)
@@ -277,3 +280,35 @@ def test_a_malformed_object_is_ignored(read: Any, raw: Any) -> None:
 
 def test_a_node_with_an_unreadable_amount_is_ignored() -> None:
     assert trim.node(node(status={"allocatable": {"nvidia.com/gpu": "lots"}})) is None
+
+
+def test_a_pod_group_is_its_attempt_and_what_keeps_it_from_being_bound() -> None:
+    """Once it was bound it stays so by its own account, whatever becomes of its pods."""
+
+    def group(state: str, **labels: str) -> GroupRecord | None:
+        metadata = {
+            "namespace": "default",
+            "name": "train-a2",
+            "uid": "uid-group",
+            "resourceVersion": "12",
+            "labels": {"app.kubernetes.io/managed-by": "tandem", "tandem.dev/attempt": "2", **labels},
+            "ownerReferences": [controller("tandem.dev/v1alpha1", "TrainingRun", "train", "uid-train")],
+        }
+        condition = {"type": "PodGroupInitiallyScheduled", "status": state, "message": "no room for 4"}
+        return trim.group({"metadata": metadata, "spec": {}, "status": {"conditions": [condition]}})
+
+    waiting = GroupRecord(
+        namespace="default",
+        name="train-a2",
+        uid="uid-group",
+        resource_version=12,
+        owner_uid="uid-train",
+        owner=Key("TrainingRun", "default", "train"),
+        attempt=2,
+        unschedulable_message="no room for 4",
+    )
+    assert group("False") == waiting
+    bound = group("True")
+    assert bound is not None
+    assert bound.unschedulable_message == ""
+    assert group("False", **{"app.kubernetes.io/managed-by": "kueue"}) is None

@@ -8,6 +8,7 @@ import yaml
 
 from devcluster import audit, kube
 from examples import demo
+from tandem.domain.served import GANG_API
 from tests.e2e.conftest import ACCOUNT, reason, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.serial, pytest.mark.usefixtures("operator")]
@@ -65,12 +66,13 @@ def test_names_that_are_taken_are_told_and_heal(namespace: str) -> None:
             ),
         ),
         ("pod", squatter("v1", "Pod", "job-a1-0", {**idle, "nodeSelector": {"no": "node"}})),
+        ("podgroup", squatter(GANG_API, "PodGroup", "job-a1", {"schedulingPolicy": {"basic": {}}})),
     ]
     apply(namespace, *(item for _, item in in_the_way))
     apply(
         namespace,
         workload("InferenceService", "web", accelerator="ascend-910b"),
-        workload("TrainingRun", "job", accelerator="nvidia-h20", launcher="Plain"),
+        workload("TrainingRun", "job", accelerator="nvidia-h20", pods=2, launcher="Plain"),
     )
     until(lambda: reason("trun", "job", namespace) == "NameConflict", "the run to tell the conflict")
     for kind, item in in_the_way[:3]:
@@ -81,6 +83,7 @@ def test_names_that_are_taken_are_told_and_heal(namespace: str) -> None:
 
         until(told, f"the service to tell of the {kind} in its way")
         kube.kubectl(f"--namespace={namespace}", "delete", kind, item["metadata"]["name"])
+    kube.kubectl(f"--namespace={namespace}", "delete", "podgroup", "job-a1")
     kube.kubectl(f"--namespace={namespace}", "delete", "pod", "job-a1-0", "--grace-period=0", "--force")
     until(lambda: reason("trun", "job", namespace) == "Running", "the run to heal")
     until(lambda: reason("infsvc", "web", namespace) == "Starting", "the service to heal")
@@ -136,6 +139,7 @@ def test_the_role_is_what_was_used(start: audit.Mark) -> None:
     """Last in this file: it judges all requests of the session."""
     events = audit.since(start, user=ACCOUNT)
     rules = kube.get("clusterrole", f"{demo.RELEASE}-operator")["rules"]
+    rules += kube.get("clusterrole", f"{demo.RELEASE}-gangs")["rules"]
     rules += kube.get(f"--namespace={demo.NAMESPACE}", "role", f"{demo.RELEASE}-lease")["rules"]
     granted = {
         (group, name, verb)

@@ -9,7 +9,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 template begins, since nobody knows which one Helm renders first. A value that comes with a later version is to be added.
 */}}
 {{- define "tandem.current" -}}
-{{- if not (and .Values.crds .Values.serviceMonitor .Values.prometheusRule) }}
+{{- if not (and .Values.crds .Values.gangScheduling .Values.serviceMonitor .Values.prometheusRule) }}
 {{- fail "these are the values of an older chart: run helm upgrade with --reset-then-reuse-values in place of --reuse-values" }}
 {{- end }}
 {{- end }}

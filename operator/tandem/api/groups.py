@@ -14,7 +14,7 @@ class Group(NamedTuple):
 
 _ONE = ("accelerator", "devicesPerPod")
 _PROGRAM = ("image", "command", "args", "env", "resources", "shmSize")
-_MANY = ("variants", "acceleratorSelector")
+_MANY = ("variants", "acceleratorSelector", "placement")
 RESERVED = ("managedBy", "traffic", "podsPerReplica")
 """Fields that are there to be refused; they come last."""
 

@@ -13,9 +13,11 @@ from tandem.api.workload import (
     VARIANT_ACCELERATOR,
     AcceleratorChoice,
     ClaimRef,
+    DecidedBy,
     DevicesPerPod,
     MainContainer,
     ManagedBy,
+    PlacementOrder,
     RejectedList,
     Template,
     VariantName,
@@ -132,6 +134,12 @@ class ServingVariant(AcceleratorChoice, MainContainer):
     ] = None
 
 
+class ReplicaPlacementSpec(Model):
+    """In which order variants are filled."""
+
+    order: PlacementOrder = None
+
+
 class InferenceServiceSpec(AcceleratorChoice, MainContainer):
     """What to serve, with what, and on which accelerators."""
 
@@ -173,6 +181,10 @@ class InferenceServiceSpec(AcceleratorChoice, MainContainer):
         Startup | None, Field(description="Loading time and readiness. Default: 1800 s on /v1/models.")
     ] = None
     drain: Annotated[Drain | None, Field(description="How a replica leaves. Default: 60 s.")] = None
+    placement: Annotated[
+        ReplicaPlacementSpec | None,
+        Field(description="Which variant is filled first. Default: as its fields say. What has a place stays there."),
+    ] = None
     managed_by: ManagedBy = None
     traffic: Annotated[
         Refused,
@@ -221,7 +233,7 @@ class ServicePlacement(Model):
     chosen: Annotated[
         str | None, Field(max_length=1024, description="Profiles that hold replicas, in the order of variants.")
     ] = None
-    decided_by: Annotated[str | None, Field(max_length=63, description="Rule that decided, e.g. ListedOrder.")] = None
+    decided_by: DecidedBy = None
     rejected: RejectedList = None
 
 

@@ -23,10 +23,12 @@ from tandem.api.workload import (
     VARIANT_ACCELERATOR,
     AcceleratorChoice,
     ClaimRef,
+    DecidedBy,
     DevicesPerPod,
     HoldOff,
     MainContainer,
     ManagedBy,
+    PlacementOrder,
     RejectedList,
     Template,
     VariantName,
@@ -71,8 +73,9 @@ class Cleanup(Model):
 
 
 class PlacementSpec(Model):
-    """How the run waits for devices."""
+    """In which order variants are tried, and how the run waits for devices."""
 
+    order: PlacementOrder = None
     wait_seconds: Annotated[
         int | None,
         Field(
@@ -128,7 +131,8 @@ class TrainingRunSpec(AcceleratorChoice, MainContainer):
         ),
     ] = None
     placement: Annotated[
-        PlacementSpec | None, Field(description="How the run waits for devices. Default: as its fields say.")
+        PlacementSpec | None,
+        Field(description="Which variant is tried first, and how the run waits. Default: as its fields say."),
     ] = None
     suspend: Annotated[
         bool | None,
@@ -172,6 +176,14 @@ class ActiveAttempt(Model):
         Timestamp | None,
         Field(description="When its last pod got a node. From then on it uses up spec.activeDeadlineSeconds."),
     ] = None
+    pod_group: Annotated[
+        str | None,
+        Field(
+            max_length=63,
+            description="PodGroup by which the scheduler binds its pods all at once or not at all. Absent where the cluster does"
+            " not serve PodGroups: then pods are bound one by one, and a gang that is not bound whole in time is taken back.",
+        ),
+    ] = None
 
 
 class EndedAttempt(Model):
@@ -213,7 +225,7 @@ class Placement(Model):
 
     chosen: Annotated[str | None, Field(max_length=253, description="AcceleratorProfile that was chosen.")] = None
     variant: Annotated[str | None, Field(max_length=12, description="Variant that was chosen.")] = None
-    decided_by: Annotated[str | None, Field(max_length=63, description="Rule that decided, e.g. ListedOrder.")] = None
+    decided_by: DecidedBy = None
     reason: Annotated[Message | None, Field(description="Why, in one sentence.")] = None
     rejected: RejectedList = None
 

@@ -1,6 +1,6 @@
 """Fields that TrainingRun and InferenceService share: what runs in the main container, and on which accelerator."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -188,6 +188,24 @@ RejectedList = Annotated[
     list[Rejected] | None,
     Field(
         max_length=16, description="The candidates of the last decision that were not taken.", json_schema_extra=ATOMIC
+    ),
+]
+
+
+PlacementOrder = Annotated[
+    Literal["Policy", "AsListed"] | None,
+    Field(
+        description="Policy: what a PlacementPolicy prefers is tried first, then variants in their order. AsListed: variants in"
+        " their order, whatever policies prefer; what they forbid or require counts all the same. Default: Policy."
+    ),
+]
+
+DecidedBy = Annotated[
+    str | None,
+    Field(
+        max_length=80,
+        description="Rule that decided: ListedOrder, AsListed, or that of a PlacementPolicy with its name: Forbid/NAME,"
+        " Require/NAME, Prefer/NAME or Share/NAME.",
     ),
 ]
 

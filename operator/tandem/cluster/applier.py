@@ -1,8 +1,9 @@
 """Carries a plan out, in the order that makes a crash between any two writes harmless.
 
 An intent is written first, guarded by the resourceVersion it was decided on; if that is refused nothing else is written.
-Then children are made (Services before Deployments before pods), replaced, set right, scaled and deleted, and last a plain status is
-written. Every reply goes into the stores, so the next plan never works on a cache older than its own writes.
+Then children are made (Services before Deployments before PodGroups before pods), replaced, set right, scaled and
+deleted, and last a plain status is written. Every reply goes into the stores, so the next plan never works on a cache
+older than its own writes.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from tandem.api.constants import API_VERSION, FIELD_MANAGER
 from tandem.cluster.client import JSON, MERGE_PATCH, ApiError, Client, core_path, group_path
 from tandem.domain.observed import Key
 from tandem.domain.plan import Child, Delete, Plan, Problem, ProblemKind, Replace, Resource, Scale
+from tandem.domain.served import GANG_API
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +28,7 @@ PLURALS = {
     "PlacementPolicy": "placementpolicies",
 }
 APPLY_PATCH = "application/apply-patch+yaml"
-STAGES = (Resource.SERVICE, Resource.BUDGET, Resource.DEPLOYMENT, Resource.POD)
+STAGES = (Resource.SERVICE, Resource.BUDGET, Resource.DEPLOYMENT, Resource.POD_GROUP, Resource.POD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ def child_path(resource: Resource, namespace: str, name: str | None = None) -> s
         return group_path("apps/v1", resource.value, namespace, name)
     if resource is Resource.BUDGET:
         return group_path("policy/v1", resource.value, namespace, name)
+    if resource is Resource.POD_GROUP:
+        return group_path(GANG_API, resource.value, namespace, name)
     return core_path(resource.value, namespace, name)
 
 

@@ -37,6 +37,7 @@ from tandem.domain.observed import (
     ClaimRecord,
     DeploymentRecord,
     ForeignPod,
+    GroupRecord,
     Key,
     NamespaceRecord,
     NodeRecord,
@@ -163,6 +164,7 @@ def _own_pod(metadata: Raw, labels: Raw, spec: Raw, status: Raw) -> OwnPod:
         waiting_reason=_shared(waiting_reason),
         waiting_message=_shared(waiting_message),
         report=main.report,
+        pod_group=_shared((spec.get("schedulingGroup") or {}).get("podGroupName") or ""),
     )
 
 
@@ -263,6 +265,27 @@ def child(raw: Raw) -> ChildRecord | None:
     )
 
 
+@_tolerant("PodGroup")
+def group(raw: Raw) -> GroupRecord | None:
+    """A PodGroup of ours by its label, else None."""
+    metadata, status = raw["metadata"], raw.get("status") or {}
+    labels = metadata.get("labels") or {}
+    if labels.get(LABEL_MANAGED_BY) != MANAGED_BY:
+        return None
+    owner_uid, owner = _controller(metadata)
+    return GroupRecord(
+        namespace=_shared(metadata["namespace"]),
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=int(metadata["resourceVersion"]),
+        owner_uid=owner_uid,
+        owner=owner,
+        attempt=_number(labels.get(LABEL_ATTEMPT)),
+        unschedulable_message=_shared(_message(status, "PodGroupInitiallyScheduled", "False")),
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
 @_tolerant("PersistentVolumeClaim")
 def claim(raw: Raw) -> ClaimRecord | None:
     """A claim; its metadata is enough."""
@@ -274,8 +297,9 @@ def claim(raw: Raw) -> ClaimRecord | None:
 def namespace(raw: Raw) -> NamespaceRecord | None:
     """A namespace; its metadata is enough."""
     metadata = raw["metadata"]
-    level = (metadata.get("labels") or {}).get(LABEL_POD_SECURITY) or ""
-    return NamespaceRecord(metadata["name"], _shared(level), int(metadata["resourceVersion"]))
+    labels = dict(metadata.get("labels") or {})
+    level = labels.get(LABEL_POD_SECURITY) or ""
+    return NamespaceRecord(metadata["name"], _shared(level), int(metadata["resourceVersion"]), labels)
 
 
 @_tolerant("PriorityClass")

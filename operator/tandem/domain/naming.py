@@ -10,6 +10,11 @@ def pod(run: str, attempt: int, rank: int) -> str:
     return f"{run}-a{attempt}-{rank}"
 
 
+def pod_group(run: str, attempt: int) -> str:
+    """PodGroup of an attempt, to which all of its pods belong."""
+    return f"{run}-a{attempt}"
+
+
 def rendezvous_service(run: str) -> str:
     """Headless Service by which ranks find rank 0."""
     return f"{run}-tr"

@@ -102,6 +102,8 @@ class OwnPod:
     waiting_reason: str = ""
     waiting_message: str = ""
     report: Report | None = None
+    pod_group: str = ""
+    """PodGroup that it belongs to; empty where the scheduler binds it by itself."""
 
     @property
     def terminal(self) -> bool:
@@ -187,6 +189,22 @@ class ChildRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupRecord:
+    """A PodGroup of ours."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: int
+    owner_uid: str | None
+    owner: Key | None
+    attempt: int
+    unschedulable_message: str = ""
+    """Why the scheduler cannot bind the gang, as long as it never could."""
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimRecord:
     """A PersistentVolumeClaim."""
 
@@ -203,6 +221,8 @@ class NamespaceRecord:
     pod_security: str = ""
     """The Pod Security level that it enforces; empty where it says nothing."""
     resource_version: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """All of them: policies select namespaces by any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,3 +243,4 @@ class Children:
     deployments: Mapping[str, DeploymentRecord] = field(default_factory=dict)
     services: Mapping[str, ChildRecord] = field(default_factory=dict)
     budgets: Mapping[str, ChildRecord] = field(default_factory=dict)
+    groups: Mapping[str, GroupRecord] = field(default_factory=dict)

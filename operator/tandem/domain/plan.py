@@ -21,6 +21,7 @@ class Resource(StrEnum):
     SERVICE = "services"
     DEPLOYMENT = "deployments"
     BUDGET = "poddisruptionbudgets"
+    POD_GROUP = "podgroups"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -24,7 +23,7 @@ from tandem.cluster.metrics import Metrics
 from tandem.domain.serving import split
 from tandem.domain.serving.reservation import outstanding as replicas_outstanding
 from tandem.domain.training.reservation import outstanding as gang_outstanding
-from tandem.runtime import observer, resync
+from tandem.runtime import observer, optional, resync
 from tandem.runtime.feeds import Feeds
 from tandem.runtime.health import Check, HealthServer
 from tandem.runtime.objects import StoredObject
@@ -70,11 +69,11 @@ class Operator:
             nodes=stores.nodes,
             pods=stores.pods,
             pods_known=self.feeds.pods.synced.is_set,
+            policies=self.feeds.policies,
             pods_of=lambda key, uid: observer.own_pods(stores, key, uid),
             wake=self.feeds.wake,
             hold_seconds=self.timing.reservation,
             metrics=metrics,
-            record=partial(_append, Path(settings.decisions_file)) if settings.decisions_file else None,
         )
         self.feeds.placer = self.placer
         self.reconciler = Reconciler(
@@ -123,6 +122,7 @@ class Operator:
         await resync.patiently("looking for the CRDs", partial(resync.check_served, self.client), patience)
         # Profiles come first: they name the resources whose pods are of interest.
         await resync.patiently("listing", partial(resync.fill, self.client, self.feeds.objects), patience)
+        await resync.patiently("looking for optional APIs", self.look_around, patience)
         stop_feed = asyncio.Event()
         watches = {asyncio.create_task(informer.run()) for informer in self.feeds.informers}
         works: set[asyncio.Task[Any]] = set()
@@ -147,6 +147,10 @@ class Operator:
             if feeding:
                 await asyncio.wait(feeding, timeout=FEED_SECONDS)
             await _cancel(feeding)
+
+    async def look_around(self) -> None:
+        """Learn what only some clusters serve. Raises ApiError."""
+        self.feeds.adapt(await optional.look(self.client))
 
     def _works(self) -> list[Coroutine[Any, Any, None]]:
         """What runs for ever beside the watches."""
@@ -282,15 +286,6 @@ class Operator:
                     used[name] = used.get(name, 0) + taken
                     free[name] = free.get(name, 0) + max(0, node.allocatable.get(resource, 0) - taken)
         return free, used
-
-
-def _append(file: Path, line: str) -> None:
-    try:
-        with file.open("a", encoding="utf-8") as sink:
-            sink.write(line + "\n")
-    except OSError as error:
-        # A decision must not fail for want of a place to note it down.
-        log.warning("decision not recorded", file=str(file), problem=str(error))
 
 
 async def _cancel(tasks: Collection[asyncio.Future[Any]]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from tandem.api.constants import LABEL_MANAGED_BY, MANAGED_BY
 from tandem.api.placement_policy import PlacementPolicy
 from tandem.cluster import trim
+from tandem.cluster.applier import child_path
 from tandem.cluster.client import Client, core_path, group_path
 from tandem.cluster.informer import Informer
 from tandem.cluster.lines import PodSkip
@@ -18,13 +19,16 @@ from tandem.domain.observed import (
     ClaimRecord,
     DeploymentRecord,
     ForeignPod,
+    GroupRecord,
     Key,
     NamespaceRecord,
     NodeRecord,
     OwnPod,
     PriorityRecord,
 )
+from tandem.domain.placement.policy import Policies, in_order
 from tandem.domain.plan import Resource
+from tandem.domain.served import Served
 from tandem.runtime.objects import POLICY, PROFILE, WORKLOADS, ObjectStore
 from tandem.runtime.observer import Stores
 from tandem.runtime.placer import Placer
@@ -54,23 +58,35 @@ class Feeds:
             claims=Store[ClaimRecord](),
             namespaces=Store[NamespaceRecord](),
             priorities=Store[PriorityRecord](),
+            groups=Store[GroupRecord](),
         )
         self.placer: Placer | None = None
         self._policies: dict[str, PlacementPolicy] = {}
         """Those of the last change: what waits was told of these."""
+        self._policy_book: Policies | None = None
+        """None after a change of anything that is in it."""
         self._skip = PodSkip()
-        self.informers = self._informers(client, silence)
+        self._client = client
+        self._silence = silence
+        self.informers = self._informers()
         self.started = False
         """Set once the stores are complete and this replica leads; before, no key is worth queueing."""
 
-    def _informers(self, client: Client, silence: float) -> tuple[Informer[Any], ...]:
-        stores = self.stores
+    def adapt(self, served: Served) -> None:
+        """Watch what only some clusters serve, too. Before the informers are started."""
+        self.stores.served = served
+        if served.gangs:
+            path, store = child_path(Resource.POD_GROUP, ""), self.stores.groups
+            groups = self._informer("podgroups", path, store, trim.group, self._child_changed, query=OURS)
+            self.informers = (*self.informers, groups)
 
-        def informer(
-            name: str, path: str, store: Store[Any], read: Reader, changed: Callable[[Any, Any], None], **more: Any
-        ) -> Informer[Any]:
-            return Informer(client, path, store, read, on_change=changed, name=name, silence=silence, **more)
+    def _informer(
+        self, name: str, path: str, store: Store[Any], read: Reader, changed: Callable[[Any, Any], None], **more: Any
+    ) -> Informer[Any]:
+        return Informer(self._client, path, store, read, on_change=changed, name=name, silence=self._silence, **more)
 
+    def _informers(self) -> tuple[Informer[Any], ...]:
+        stores, informer = self.stores, self._informer
         self.pods = informer("pods", core_path("pods"), stores.pods, trim.pod, self._pod_changed, skip=self._skip)
         deployments = group_path("apps/v1", "deployments")
         budgets = group_path("policy/v1", "poddisruptionbudgets")
@@ -99,6 +115,16 @@ class Feeds:
                 self._priority_changed,
             ),
         )
+
+    def policies(self) -> Policies:
+        """The policies, and what they select by labels, as known now."""
+        if self._policy_book is None:
+            self._policy_book = Policies(
+                listed=in_order(self.objects.policies.values()),
+                namespaces={record.name: record.labels for record in self.stores.namespaces.values()},
+                profiles=dict(self.objects.profiles),
+            )
+        return self._policy_book
 
     # Replies to own writes (the applier's Mirror)
 
@@ -141,6 +167,8 @@ class Feeds:
             return self.stores.pods, trim.pod
         if resource is Resource.DEPLOYMENT:
             return self.stores.deployments, trim.deployment
+        if resource is Resource.POD_GROUP:
+            return self.stores.groups, trim.group
         return (self.stores.services if resource is Resource.SERVICE else self.stores.budgets), trim.child
 
     # Wake-ups
@@ -165,6 +193,7 @@ class Feeds:
     def _object_changed(self, key: Key) -> None:
         if key.kind == PROFILE:
             self._learn_resources()
+            self._policy_book = None
             self._capacity_changed()
             self.wake_all()
             return
@@ -182,6 +211,7 @@ class Feeds:
         """Whoever waits may be allowed elsewhere now; what runs is not moved. A policy's own status is no news."""
         if self.objects.policies != self._policies:
             self._policies = dict(self.objects.policies)
+            self._policy_book = None
             self._capacity_changed()
             self.wake_all()
 
@@ -224,8 +254,10 @@ class Feeds:
         self._wake_namespace((old or new).namespace)  # type: ignore[union-attr]
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
-        # A namespace that goes takes its objects along: nobody has to be told.
-        if new is not None and (old is None or old.pod_security != new.pod_security):
+        self._policy_book = None
+        # A namespace that goes takes its objects along: nobody has to be told. Policies may select by any label.
+        if new is not None and (old is None or (old.pod_security, old.labels) != (new.pod_security, new.labels)):
+            self._capacity_changed()
             self._wake_namespace(new.name)
 
     def _priority_changed(self, *_: PriorityRecord | None) -> None:

@@ -44,6 +44,7 @@ async def fill(operator: Operator) -> None:
     """Bring the operator's stores and reservations to where the cluster is. Raises CrdsMissingError, ApiError."""
     await resync.check_served(operator.client)
     await resync.fill(operator.client, operator.feeds.objects)
+    await operator.look_around()
     for informer in operator.feeds.informers:
         await informer.fill()
     await operator.restore()

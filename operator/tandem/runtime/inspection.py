@@ -17,7 +17,8 @@ from tandem.cluster.pages import pages
 from tandem.domain.observed import NodeRecord
 from tandem.domain.prerequisites.check import Seen
 from tandem.domain.prerequisites.finding import Unread
-from tandem.domain.prerequisites.rights import Account, Right, needed
+from tandem.domain.prerequisites.rights import GANGS, Account, Right, needed
+from tandem.runtime import optional
 from tandem.runtime.objects import PROFILE, describe, read_profile
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ async def inspect(client: Client, operator: Account, definitions: Sequence[str])
     readable, unreadable = await profiles(client)
     return Seen(
         version=version,
-        apis=await _allowed(_apis(client)),
+        apis=await _allowed(optional.apis(client)),
         definitions=await _allowed(_definitions(client, definitions)),
         operator=operator,
         installed=await _allowed(_installed(client, operator)),
@@ -86,11 +87,6 @@ async def _found(client: Client, path: str) -> Body | None:
         raise
 
 
-async def _apis(client: Client) -> frozenset[str]:
-    groups = (await client.request("GET", "/apis")).get("groups") or ()
-    return frozenset(one["groupVersion"] for group in groups for one in group.get("versions") or ())
-
-
 async def _definitions(client: Client, names: Sequence[str]) -> dict[str, Body]:
     definitions: dict[str, Body] = {}
     for name in names:
@@ -139,4 +135,4 @@ async def _denied(client: Client, account: Account) -> list[Right]:
         told = await client.request("POST", group_path(AUTHORIZATION, f"{kind.lower()}s"), body=body)
         return bool(told["status"]["allowed"])
 
-    return [right for right in needed(account) if not await allowed(right)]
+    return [right for right in (*needed(account), *sorted(GANGS)) if not await allowed(right)]

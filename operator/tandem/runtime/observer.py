@@ -13,6 +13,7 @@ from tandem.domain.observed import (
     ClaimRecord,
     DeploymentRecord,
     ForeignPod,
+    GroupRecord,
     Key,
     NamespaceRecord,
     NodeRecord,
@@ -20,13 +21,14 @@ from tandem.domain.observed import (
     PriorityRecord,
 )
 from tandem.domain.placement import priority
+from tandem.domain.served import NOTHING, Served
 from tandem.domain.serving.view import ServiceView
 from tandem.domain.timing import Timing
 from tandem.domain.training.view import RunView
 from tandem.runtime.objects import ObjectStore, StoredObject
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stores:
     """All that is watched."""
 
@@ -39,6 +41,9 @@ class Stores:
     claims: Store[ClaimRecord]
     namespaces: Store[NamespaceRecord]
     priorities: Store[PriorityRecord]
+    groups: Store[GroupRecord]
+    served: Served = NOTHING
+    """Nothing, until it has been looked up."""
 
 
 def own_pods(stores: Stores, key: Key, uid: str) -> Sequence[OwnPod]:
@@ -57,6 +62,7 @@ def run_view(
         now=now,
         timing=timing,
         jitter=jitter,
+        served=stores.served,
         children=_children(stores, stored),
         claims=stores.claims.in_namespace(stored.key.namespace).keys(),
         profiles=stores.objects.profiles,
@@ -103,4 +109,5 @@ def _children(stores: Stores, stored: StoredObject) -> Children:
         deployments={record.name: record for record in stores.deployments.by_owner(uid, stored.key.namespace)},
         services={record.name: record for record in stores.services.by_owner(uid, stored.key.namespace)},
         budgets={record.name: record for record in stores.budgets.by_owner(uid, stored.key.namespace)},
+        groups={record.name: record for record in stores.groups.by_owner(uid, stored.key.namespace)},
     )

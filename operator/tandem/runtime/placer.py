@@ -7,17 +7,18 @@ until its pods show a node, are gone, or too much time has passed.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from tandem.cluster.metrics import Metrics
 from tandem.cluster.store import Store
 from tandem.domain.observed import ForeignPod, Key, NodeRecord, OwnPod
-from tandem.domain.placement import record
 from tandem.domain.placement.fit import Snapshot
+from tandem.domain.placement.holders import Held
 from tandem.domain.placement.ledger import Ledger
 from tandem.domain.placement.line import Line
-from tandem.domain.placement.place import Answers, Reservation, serve
+from tandem.domain.placement.place import Reservation, serve
+from tandem.domain.placement.policy import Policies
 from tandem.domain.placement.request import Ask, Decision, Demand, Grant
 
 Pod = OwnPod | ForeignPod
@@ -48,10 +49,9 @@ class Placer:
     wake: Callable[[Key], None]
     hold_seconds: float
     metrics: Metrics
+    policies: Callable[[], Policies] = Policies
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    record: Callable[[str], object] | None = None
-    """Told of every decision, as domain/placement/record writes it."""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _held: dict[str, list[_Held]] = field(default_factory=dict)
     _line: Line = field(default_factory=Line)
@@ -64,6 +64,8 @@ class Placer:
     """What was granted to a gang while it waited, until it asks again."""
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
     _ledger: Ledger = field(default_factory=Ledger)
+    _holders: Held = field(default_factory=Held)
+    """Without policies: they come in with each snapshot."""
     _stale: set[Key | str] = field(default_factory=set)
     """Objects, by uid or key as pods name their owner, whose pods or grants changed since their reservations were counted."""
 
@@ -96,7 +98,8 @@ class Placer:
 
     def snapshot(self) -> Snapshot:
         """The state of all devices now, without what is reserved."""
-        return self._ledger.snapshot(pods_known=self.pods_known())
+        state = self._ledger.snapshot(pods_known=self.pods_known())
+        return replace(state, held=self._holders.under(self.policies()))
 
     def withdraw(self, uid: str) -> None:
         """The object asks for nothing more; what it was granted stays reserved."""
@@ -136,7 +139,7 @@ class Placer:
         self._freed.clear()
         if not self._line:
             return
-        answers = self._answer(self._line)
+        answers = serve(self._line, self.snapshot(), self._reservations(), self.now())
         for uid, decision in answers.given.items():
             self._give(uid, decision)
         for demand, decision in answers.refused.items():
@@ -145,17 +148,11 @@ class Placer:
     def _place(self, ask: Ask) -> Decision:
         """Place one, behind those who wait too long: none of them can be served yet, but they keep devices from it."""
         ahead = [item for item in self._line.holding(self.now()) if item.order < ask.order]
-        answers = self._answer(Line([*ahead, ask]))
+        answers = serve(Line([*ahead, ask]), self.snapshot(), self._reservations(), self.now())
         for item in ahead:
             if item.uid in answers.given:
                 self._give(item.uid, answers.given[item.uid])
         return answers.of(ask)
-
-    def _answer(self, line: Line) -> Answers:
-        state, reservations, now = self.snapshot(), self._reservations(), self.now()
-        if self.record is not None:
-            self.record(record.record(list(line), state, reservations, now))
-        return serve(line, state, reservations, now)
 
     def _give(self, uid: str, decision: Decision) -> None:
         """Somebody in line gets something. A gang's grant is kept for it; replicas may have been asked for anew meanwhile,
@@ -209,6 +206,7 @@ class Placer:
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         self._ledger.pod_changed(old, new)
+        self._holders.pod_changed(old, new)
         for pod in (old, new):
             owner = (pod.owner_uid or pod.owner) if isinstance(pod, OwnPod) else None
             if owner is not None:
@@ -234,7 +232,7 @@ class Placer:
     def _left(self, uid: str, item: _Held) -> Reservation | None:
         bound = self._bound(item.key, uid, item.attempt, item.grant.variant) - item.bound_before
         left = item.grant.pods - max(0, bound)
-        return Reservation(uid, item.attempt, item.grant.option, left) if left > 0 else None
+        return Reservation(uid, item.attempt, item.grant.option, left, item.key) if left > 0 else None
 
     def _bound(self, key: Key, uid: str, attempt: int, variant: str) -> int:
         return sum(

@@ -19,7 +19,7 @@ from tandem.domain.invalid import plan_invalid
 from tandem.domain.observed import Key
 from tandem.domain.placement.place import may_fit
 from tandem.domain.placement.request import Decision
-from tandem.domain.plan import Plan, Problem, ProblemKind
+from tandem.domain.plan import Event, Plan, Problem, ProblemKind
 from tandem.domain.serving.plan import plan_service
 from tandem.domain.timing import Timing
 from tandem.domain.training.plan import plan_run
@@ -40,6 +40,8 @@ COUNTS_FACTOR = 10
 waits as long as the attempt is old already, so that a slow start takes a few writes more and not many."""
 COUNTS_LONGEST = 60.0
 """Seconds that such a status waits at most: on a run of days, too, a minute later it is told."""
+EVENTS_AT_ONCE = 8
+"""Events that are posted at the same time, beside the writes that the applier counts."""
 
 
 class RetryError(Exception):
@@ -78,6 +80,7 @@ class Reconciler:
         self._jitter = jitter
         self._status_delay = status_delay
         self._background: set[asyncio.Task[None]] = set()
+        self._telling = asyncio.Semaphore(EVENTS_AT_ONCE)
         self._turn = asyncio.Lock()
         """Of whoever decides: one in a round of the event loop."""
 
@@ -265,9 +268,15 @@ class Reconciler:
             "uid": stored.uid,
         }
         for event in plan.events:
-            task = asyncio.create_task(self._recorder.post(regarding, event))
+            task = asyncio.create_task(self._post(regarding, event))
             self._background.add(task)
             task.add_done_callback(self._background.discard)
+
+    async def _post(self, regarding: Mapping[str, str], event: Event) -> None:
+        """Post an event, behind a burst and a few at a time: it takes as much of the API server as a pod does."""
+        await self._queue.calm()
+        async with self._telling:
+            await self._recorder.post(regarding, event)
 
     def _log(self, stored: StoredObject, plan: Plan) -> None:
         status = plan.status or {}

@@ -8,6 +8,7 @@ what merely got on, but neither waits longer than `patience`.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -60,6 +61,9 @@ class WorkQueue:
         self._ready = asyncio.Event()
         self._closed = False
         self._idle = asyncio.Event()
+        self._calm = asyncio.Event()
+        """Set while nothing waits to make pods, and once the queue is closed."""
+        self._calm.set()
 
     def add(self, key: Key, lane: Lane = Lane.WORK) -> None:
         """Have `key` reconciled soon; while it is being reconciled, once more afterwards."""
@@ -82,6 +86,8 @@ class WorkQueue:
             del self._lanes[standing][key]
         self._lanes[lane][key] = _Entry(lane, self._clock())
         self._ready.set()
+        if lane <= Lane.WORK and not self._closed:
+            self._calm.clear()
 
     def add_after(self, key: Key, seconds: float, lane: Lane = Lane.WORK) -> None:
         """Have `key` reconciled in `seconds`; of several times in one lane the earliest counts."""
@@ -155,6 +161,7 @@ class WorkQueue:
     async def close(self) -> None:
         """Give out no more keys, and wait until the workers are done with theirs."""
         self._closed = True
+        self._calm.set()
         while self._running:
             self._idle.clear()
             await self._idle.wait()
@@ -162,6 +169,11 @@ class WorkQueue:
     def backlog(self) -> int:
         """Keys that wait for their turn to make pods, or to be looked at before."""
         return len(self._lanes[Lane.WORK]) + len(self._lanes[Lane.URGENT])
+
+    async def calm(self) -> None:
+        """Wait until no key waits for its turn to make pods, but no longer than `patience`."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._calm.wait(), self._patience)
 
     def depth(self) -> int:
         """Keys that wait for a worker."""
@@ -179,6 +191,8 @@ class WorkQueue:
         key = next(iter(lane))
         entry = lane.pop(key)
         self._running.add(key)
+        if not self.backlog():
+            self._calm.set()
         return key, entry.lane, self._clock() - entry.since
 
     def _next_lane(self) -> dict[Key, _Entry]:

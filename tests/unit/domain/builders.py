@@ -15,6 +15,7 @@ from tandem.domain.observed import (
     Children,
     DeploymentRecord,
     ForeignPod,
+    GroupRecord,
     NamespaceRecord,
     NodeRecord,
     OwnPod,
@@ -167,10 +168,26 @@ def succeeded(rank: int = 0, attempt: int = 1, **fields: Any) -> OwnPod:
     return pod(rank, attempt, **{"phase": "Succeeded", "ready": False, "exit_code": 0, "finished_at": NOW, **fields})
 
 
+def group(attempt: int = 1, **fields: Any) -> GroupRecord:
+    """The PodGroup of an attempt of `run()`."""
+    name = naming.pod_group("r", attempt)
+    record = GroupRecord(
+        namespace="team",
+        name=name,
+        uid=f"uid-{name}",
+        resource_version=1,
+        owner_uid="run-uid",
+        owner=None,
+        attempt=attempt,
+    )
+    return replace(record, **fields)
+
+
 def run_view(obj: TrainingRun | None = None, pods: Iterable[OwnPod] = (), **fields: Any) -> RunView:
     """What a decision about `obj` sees: two GPU nodes of eight, both profiles, and no claims."""
     nodes = fields.pop("nodes", [node("gpu-0"), node("gpu-1")])
-    children = Children(pods=tuple(pods), services=fields.pop("services", {}))
+    groups = {group.name: group for group in fields.pop("groups", ())}
+    children = Children(pods=tuple(pods), services=fields.pop("services", {}), groups=groups)
     base = RunView(
         run=obj or run(),
         created=CREATED,

@@ -172,11 +172,17 @@ def test_the_operators_role_has_no_wildcard_no_secrets_and_no_way_up(objects: li
 
 
 def test_the_role_is_bound_to_the_operators_account(objects: list[Object], pod: Object) -> None:
-    binding = of_kind(objects, "ClusterRoleBinding")
     account = of_kind(objects, "ServiceAccount")["metadata"]["name"]
-    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "tandem-system"}]
-    assert binding["roleRef"]["name"] == "tandem-operator"
+    for name in ("tandem-operator", "tandem-gangs"):
+        binding = of_kind(objects, "ClusterRoleBinding", name)
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "tandem-system"}]
+        assert binding["roleRef"]["name"] == name
     assert pod["serviceAccountName"] == account
+
+
+def test_the_right_to_make_pod_groups_may_be_withheld(render: Render) -> None:
+    without = render("--set", "gangScheduling.enabled=false")
+    assert [item["metadata"]["name"] for item in without if item["kind"] == "ClusterRoleBinding"] == ["tandem-operator"]
 
 
 @pytest.mark.parametrize(

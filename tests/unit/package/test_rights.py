@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tandem.domain.prerequisites.rights import Account, Right, needed
+from tandem.domain.prerequisites.rights import GANGS, Account, Right, needed
 
 
 def rights(role: dict[str, Any]) -> Iterator[Right]:
@@ -28,7 +28,7 @@ def test_the_table_is_what_the_chart_gives_the_operator() -> None:
         if item["kind"] in ("ClusterRoleBinding", "RoleBinding")
     }
     given = [right for item in objects if (item["kind"], item["metadata"]["name"]) in bound for right in rights(item)]
-    assert len(bound) == 2
-    asked = needed(Account("tandem-system", "tandem"))
+    assert len(bound) == 3
+    asked = (*needed(Account("tandem-system", "tandem")), *GANGS)
     assert len(asked) == len(set(asked))
     assert set(asked) == set(given)

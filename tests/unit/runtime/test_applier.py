@@ -270,3 +270,15 @@ async def test_fields_are_set_again_by_apply_so_that_what_others_added_stays(set
 def pod_delete(name: str, uid: str = "standing-uid") -> Delete:
     """The deletion of a pod as it was seen."""
     return Delete(Resource.POD, name, uid)
+
+
+async def test_a_gang_s_group_is_made_before_its_pods(setting: Setting) -> None:
+    """Pods of a group that cannot be made would wait for ever."""
+    children = (child("hello-a1-0"), child("hello-a1", Resource.POD_GROUP))
+    setting.api.fail("POST podgroups", ApiError(403, "Forbidden", "no"))
+    outcome = await setting.run(intent=True, status={}, create=children)
+    assert [problem.name for problem in outcome.problems] == ["hello-a1"]
+    assert setting.api.writes() == ["PATCH trainingruns/hello/status", "POST podgroups"]
+
+    assert await setting.run(create=children) == Outcome()
+    assert setting.api.writes()[-2:] == ["POST podgroups", "POST pods"]

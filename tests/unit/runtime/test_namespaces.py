@@ -37,6 +37,12 @@ async def test_a_new_level_wakes_all_work_of_the_namespace() -> None:
     assert await woken((None, namespace("restricted"))) == BOTH
 
 
+async def test_a_label_by_which_policies_may_select_wakes_all_work_of_the_namespace() -> None:
+    labelled = NamespaceRecord("team", labels={"team": "research"})
+    assert await woken((namespace(), labelled)) == BOTH
+    assert await woken((labelled, labelled)) == []
+
+
 async def test_other_changes_of_a_namespace_wake_nobody() -> None:
     assert await woken((namespace("restricted"), namespace("restricted"))) == []
     assert await woken((namespace("restricted"), None)) == []

@@ -46,6 +46,7 @@ class Setting:
             pods=self.stores.pods,
             pods_known=lambda: True,
             pods_of=lambda key, uid: observer.own_pods(self.stores, key, uid),
+            policies=self.feeds.policies,
             wake=self.feeds.wake,
             hold_seconds=600,
             metrics=metrics,
@@ -304,6 +305,18 @@ async def test_a_decision_is_one_line_of_log_with_its_inputs(setting: Setting) -
     assert line["generation"] == 1
     assert "hunter2" not in str(logs)
     assert GPU not in line["rejected"]
+
+
+async def test_events_are_posted_behind_what_waits_to_make_pods(setting: Setting) -> None:
+    """They say what status says already; each would cost a burst as much as a pod."""
+    setting.run("waits")
+    await setting.reconciler.reconcile(setting.run("queued", pods=9), Lane.WORK)
+    assert setting.reason("queued") == "Queued"
+    await asyncio.sleep(0.02)
+    assert "POST events" not in setting.api.asked
+    while setting.queue.backlog():
+        await setting.queue.get()
+    await until(lambda: "POST events" in setting.api.asked, "the event")
 
 
 async def test_one_that_is_wrong_hears_so_before_pods_are_made_for_those_that_came_earlier(setting: Setting) -> None:

@@ -281,6 +281,33 @@ async def test_a_closed_queue_gives_out_nothing_and_waits_for_what_it_gave() -> 
     taking.cancel()
 
 
+async def test_calm_is_when_nothing_waits_to_make_pods() -> None:
+    queue = WorkQueue()
+    await asyncio.wait_for(queue.calm(), 3)
+    queue.add(B, Lane.STATUS)
+    queue.add(C, Lane.LOOK)
+    await asyncio.wait_for(queue.calm(), 3)
+    queue.add(A)
+    waiting = asyncio.create_task(queue.calm())
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    assert await next_key(queue) == "a"
+    await asyncio.wait_for(waiting, 3)
+
+
+async def test_who_waits_for_calm_has_patience_and_does_not_hold_up_an_end() -> None:
+    impatient = WorkQueue(patience=0.01)
+    impatient.add(A)
+    await asyncio.wait_for(impatient.calm(), 3)
+    closed = WorkQueue(patience=600)
+    closed.add(A)
+    waiting = asyncio.create_task(closed.calm())
+    await closed.close()
+    await asyncio.wait_for(waiting, 3)
+    closed.add(B)
+    await asyncio.wait_for(closed.calm(), 3)
+
+
 async def test_what_is_urgent_goes_first_and_has_workers_of_its_own() -> None:
     queue = WorkQueue()
     queue.add(A)

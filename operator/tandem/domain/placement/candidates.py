@@ -89,4 +89,4 @@ def refused_reason(rejections: Iterable[Rejection], refusing: Iterable[Reason]) 
     """The first rejection when all of them are of a kind that waiting does not cure."""
     found = list(rejections)
     kinds = frozenset(refusing)
-    return found[0] if found and all(item.reason in kinds for item in found) else None
+    return found[0] if found and all(item.reason in kinds and not item.passing for item in found) else None

@@ -12,6 +12,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod, Wait
+from tandem.domain.placement.holders import Held
 from tandem.domain.placement.nodes import admits, divided, labels_of, open_to
 from tandem.domain.placement.request import Option
 
@@ -45,6 +46,8 @@ class Snapshot:
     """How many pods of others wait for a node."""
     pods_known: bool = True
     """False when the operator may not list all pods: then free devices are unknown."""
+    held: Held = field(default_factory=Held)
+    """Devices by whose work holds them, and the policies that say something to it."""
     offers: dict[Hashable, tuple[tuple[str, int], ...]] = field(default_factory=dict, compare=False, repr=False)
     """What `_offers` found out about these nodes so far. It may be handed on to other snapshots of the same nodes."""
 

@@ -1,10 +1,10 @@
 """The placer: one serial, pure decision over all that wait.
 
-The queue is served in order of priority, then of age. Each ask tries its candidates in listed order; a grant takes its
-devices out of what later asks see; pods of others that wait for a node go before those of ours that are not of higher
-priority, as with the scheduler. Nobody is preempted. A gang that has waited too long and gets nothing keeps the nodes that
-it could use: nobody behind it is given devices there, so that they gather for it. One that could not be placed on these nodes
-were they empty keeps nothing. The functions depend on their arguments alone, so a decision can be replayed.
+The queue is served in order of priority, then of age. Each ask tries its candidates in the order that policies and its own
+list say; a grant takes its devices out of what later asks see; pods of others that wait for a node go before those of ours that
+are not of higher priority, as with the scheduler. Nobody is preempted. A gang that has waited too long and gets nothing keeps
+the nodes that it could use: nobody behind it is given devices there, so that they gather for it. One that could not be placed
+on these nodes were they empty keeps nothing. The functions depend on their arguments alone, so a decision can be replayed.
 
 The work grows with what is granted, not with what waits or is reserved: of those that ask for the same and get nothing one is
 tried, reservations of one shape are taken in one go, and the room found for a shape is known until devices are taken.
@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from heapq import heapify, heappop, heappush
 
-from tandem.domain.placement import rejection, rules
+from tandem.domain.observed import Key
+from tandem.domain.placement import policy_rules, rejection, rules
+from tandem.domain.placement.arrange import LISTED_ORDER, arranged
 from tandem.domain.placement.fit import Others, Room, Snapshot, room
+from tandem.domain.placement.holders import Holder
 from tandem.domain.placement.line import Line
 from tandem.domain.placement.request import Ask, Decision, Demand, Grant, Option, Rejection
-
-DECIDED_BY = "ListedOrder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Reservation:
     option: Option
     pods: int
     """Pods without a node."""
+    owner: Key | None = None
+    """Whose they are; policies count the devices for it."""
 
 
 @dataclass(slots=True)
@@ -39,6 +42,7 @@ class _Board:
     """Devices as they are while decisions are made."""
 
     state: Snapshot
+    """`held` in it is as it is at this point, too."""
     used: dict[tuple[str, str], int]
     now: datetime
     kept: dict[tuple[str, str], datetime] = field(default_factory=dict)
@@ -75,6 +79,12 @@ class _Board:
         while self.others and self.others[-1][0].wait.priority >= priority:
             self.take(*self.others.pop())
 
+    def give(self, ask: Ask, option: Option, pods: int) -> None:
+        """Count `pods` of `option` as used, for who asks."""
+        if self.state.pods_known:
+            self.take(option, pods)
+        self.state.held.add(Holder(ask.kind, ask.namespace, option.profile.name), pods * option.devices)
+
     def keep(self, option: Option, since: datetime) -> None:
         """Nobody is given devices any more on the nodes of `option`, if so many pods of it could ever be there."""
         empty = room(self.state, {}, option)
@@ -109,8 +119,13 @@ def place(
 
 def serve(line: Line, state: Snapshot, reservations: Sequence[Reservation], now: datetime) -> Answers:
     """Decisions about all that wait in line."""
+    held = state.held.under(state.held.policies)
     others = sorted(state.waiting.items(), key=_turn) if state.pods_known else []
-    board = _Board(state, dict(state.used), now, others=others)
+    board = _Board(replace(state, held=held), dict(state.used), now, others=others)
+    for item in reservations:
+        if item.owner is not None:
+            holder = Holder(item.owner.kind, item.owner.namespace, item.option.profile.name)
+            held.add(holder, item.pods * item.option.devices)
     for option, pods in _together(reservations):
         board.take(option, pods)
     given: dict[str, Decision] = {}
@@ -163,7 +178,8 @@ def _gang(ask: Ask, board: _Board) -> Decision:
     lacking: list[Option] = []
     tried_from = ask.tried_from(board.now)
     ahead = None
-    for candidate in ask.candidates:
+    order = arranged(ask, board.state.held)
+    for candidate in order.candidates:
         if ahead is not None and tried_from is not None and board.now < tried_from:
             rejected.append(rejection.next_in_line(candidate, ahead, tried_from))
             continue
@@ -177,8 +193,9 @@ def _gang(ask: Ask, board: _Board) -> Decision:
                     lacking.append(option)
                     ahead = ahead or candidate.variant
                     continue
-                board.take(option, option.pods)
-            return Decision((Grant(candidate.variant, option, option.pods),), tuple(rejected))
+            board.give(ask, option, option.pods)
+            grant = Grant(candidate.variant, option, option.pods)
+            return Decision((grant,), tuple(rejected), order.decided_by(grant), order.overruled)
     overdue = ask.overdue(board.now)
     if overdue is not None:
         for option in lacking:
@@ -187,12 +204,13 @@ def _gang(ask: Ask, board: _Board) -> Decision:
 
 
 def _replicas(ask: Ask, board: _Board) -> Decision:
-    """Minimums first, then each candidate in listed order as far as it goes."""
+    """Minimums first, then each candidate in order as far as it goes."""
     left = ask.replicas or 0
     rejected: list[Rejection] = []
     given: dict[str, Grant] = {}
+    order = arranged(ask, board.state.held)
     for only_minimum in (True, False):
-        for candidate in ask.candidates:
+        for candidate in order.candidates:
             options, rejections = rules.allowed(ask, candidate, board.state)
             for option in options:
                 held = given.get(candidate.variant)
@@ -201,16 +219,22 @@ def _replicas(ask: Ask, board: _Board) -> Decision:
                 most = candidate.minimum if only_minimum else option.pods - (held.pods if held else 0)
                 wanted = min(left, most)
                 fits = board.room(option) if board.state.pods_known else None
-                granted = wanted if fits is None else min(wanted, fits.pods)
+                within = policy_rules.within_caps(ask, option, wanted, board.state.held)
+                granted = within if fits is None else min(within, fits.pods)
+                if within < wanted and granted == within:
+                    rejections.append(
+                        policy_rules.short_by_cap(ask, candidate.variant, option, board.state.held, wanted)
+                    )
                 if granted > 0:
-                    board.take(option, granted)
+                    board.give(ask, option, granted)
                     given[candidate.variant] = Grant(candidate.variant, option, (held.pods if held else 0) + granted)
                     left -= granted
-                if fits is not None and granted < wanted:
+                if fits is not None and granted < within:
                     short = replace(option, pods=wanted)
                     rejections.append(rejection.does_not_fit(candidate.variant, short, fits))
                 elif granted > 0:
                     break
             if not only_minimum and left > 0:
                 rejected.extend(rejections)
-    return Decision(tuple(given.values()), tuple(rejected))
+    grants = tuple(given.values())
+    return Decision(grants, tuple(rejected), order.decided_by(grants[0]) if grants else LISTED_ORDER, order.overruled)

@@ -11,7 +11,7 @@ from tandem.domain.placement.fit import Room
 from tandem.domain.placement.request import Candidate, Option, Rejection
 from tandem.domain.words import times
 
-REFUSING = frozenset({Reason.UNKNOWN_ACCELERATOR, Reason.ILLEGAL_COUNT})
+REFUSING = frozenset({Reason.UNKNOWN_ACCELERATOR, Reason.ILLEGAL_COUNT, Reason.POLICY_FORBIDS})
 """Reasons that waiting does not cure: the spec or the profiles must change."""
 
 

@@ -64,6 +64,7 @@ class Demand:
     kind: str
     namespace: str
     candidates: tuple[Candidate, ...]
+    as_listed: bool
     replicas: int | None
     patience: float
     waits_since: datetime | None
@@ -102,6 +103,9 @@ class Ask:
     since: datetime
     """Creation of the object: of those of one priority the older goes first."""
     candidates: tuple[Candidate, ...]
+    """As the user lists them."""
+    as_listed: bool = False
+    """The user's order goes before what policies prefer."""
     priority: int = 0
     """Of its pods: the higher goes first."""
     replicas: int | None = None
@@ -131,7 +135,7 @@ class Ask:
     def demand(self) -> Demand:
         """What it has in common with others that are refused when it is."""
         since = self.waits_since if self.patience else None
-        return Demand(self.kind, self.namespace, self.candidates, self.replicas, self.patience, since)
+        return Demand(self.kind, self.namespace, self.candidates, self.as_listed, self.replicas, self.patience, since)
 
     @cached_property
     def order(self) -> tuple[int, datetime, str]:
@@ -147,6 +151,8 @@ class Rejection:
     accelerator: str
     reason: Reason
     message: str
+    passing: bool = False
+    """Waiting may help, though others of this reason need a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +170,10 @@ class Decision:
 
     grants: tuple[Grant, ...]
     rejected: tuple[Rejection, ...]
+    decided_by: str = "ListedOrder"
+    """The rule by which the first grant was chosen, with the policy's name where it is a policy's."""
+    overruled: tuple[str, ...] = ()
+    """Policies that would have had a say, had not another gone before them."""
 
     @property
     def grant(self) -> Grant | None:

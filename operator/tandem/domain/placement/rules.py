@@ -6,7 +6,7 @@ user can mend stands before what passes by itself.
 
 from collections.abc import Callable
 
-from tandem.domain.placement import rejection
+from tandem.domain.placement import policy_rules, rejection
 from tandem.domain.placement.fit import Snapshot
 from tandem.domain.placement.request import Ask, Candidate, Option, Rejection
 
@@ -19,7 +19,17 @@ def legal_count(ask: Ask, candidate: Candidate, option: Option, _: Snapshot) -> 
     return rejection.illegal_count(candidate.variant, option, distributed=distributed)
 
 
-RULES: tuple[Rule, ...] = (legal_count,)
+def policy_allows(ask: Ask, candidate: Candidate, option: Option, state: Snapshot) -> Rejection | None:
+    """No policy forbids the profile or requires others."""
+    return policy_rules.forbidden(ask, candidate.variant, option, state.held)
+
+
+def within_caps(ask: Ask, candidate: Candidate, option: Option, state: Snapshot) -> Rejection | None:
+    """The caps of policies have room."""
+    return policy_rules.over_cap(ask, candidate.variant, option, state.held)
+
+
+RULES: tuple[Rule, ...] = (legal_count, policy_allows, within_caps)
 
 
 def allowed(ask: Ask, candidate: Candidate, state: Snapshot) -> tuple[list[Option], list[Rejection]]:

@@ -42,6 +42,6 @@ def findings(seen: Seen, wanted: Sequence[Mapping[str, Any]]) -> tuple[Finding, 
         platform.namespace(seen.operator.namespace, seen.namespace),
         *rights.findings(seen.operator, seen.installed, seen.denied),
         *devices.findings(seen.nodes, seen.profiles, seen.unreadable),
-        platform.gang_scheduling(seen.apis),
+        platform.gang_scheduling(seen.apis, seen.denied),
         platform.kueue(seen.apis),
     )

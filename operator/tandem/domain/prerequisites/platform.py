@@ -1,14 +1,15 @@
 """Kubernetes itself: its version, the APIs that change how Tandem works, the operator's namespace."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
+from tandem.domain import served
 from tandem.domain.prerequisites.finding import Finding, Level, Unread
+from tandem.domain.prerequisites.rights import GANGS, Right
+from tandem.domain.served import GANG_API
 
 OLDEST = (1, 33)
 """Oldest Kubernetes that is supported."""
-GANG_API = "scheduling.k8s.io/v1beta1"
-KUEUE_GROUP = "kueue.x-k8s.io"
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
@@ -22,12 +23,16 @@ def version(told: Mapping[str, str]) -> Finding:
     return Finding(Level.OK, "kubernetes", name)
 
 
-def gang_scheduling(apis: Collection[str] | Unread) -> Finding:
-    """`apis`: group/version of all that is served."""
+def gang_scheduling(apis: Collection[str] | Unread, denied: Iterable[Right] | Unread) -> Finding:
+    """`apis`: group/version of all that is served; `denied`: what the operator may not do."""
     if isinstance(apis, Unread):
         return apis.finding("gang", "which APIs are served")
-    if GANG_API in apis:
-        return Finding(Level.INFO, "gang", f"{GANG_API} is served: the scheduler can bind gangs whole")
+    if served.of(apis).gangs and not isinstance(denied, Unread) and not GANGS.isdisjoint(denied):
+        lacking = f"{GANG_API} is served, but the operator may not use it: gangs are bound pod by pod"
+        return Finding(Level.WARN, "gang", lacking, "helm upgrade --set gangScheduling.enabled=true")
+    if served.of(apis).gangs:
+        whole = f"{GANG_API} is served: the scheduler binds a gang whole or not at all"
+        return Finding(Level.INFO, "gang", whole)
     alone = f"{GANG_API} is not served: a gang that is not bound in time is taken back and tried again"
     return Finding(Level.INFO, "gang", alone)
 
@@ -36,8 +41,7 @@ def kueue(apis: Collection[str] | Unread) -> Finding:
     """Whether runs can be queued by Kueue."""
     if isinstance(apis, Unread):
         return apis.finding("kueue", "which APIs are served")
-    there = any(api.partition("/")[0] == KUEUE_GROUP for api in apis)
-    return Finding(Level.INFO, "kueue", "installed" if there else "not installed")
+    return Finding(Level.INFO, "kueue", "installed" if served.of(apis).kueue else "not installed")
 
 
 def namespace(name: str, labels: Mapping[str, str] | Unread | None) -> Finding:

@@ -56,12 +56,20 @@ _ROLE = (
     ("scheduling.k8s.io", "priorityclasses", "list watch"),
     ("policy", "poddisruptionbudgets", "get list watch create"),
 )
-_NEEDED = tuple(
-    Right(group, resource, verb)
-    for group, resources, verbs in _ROLE
-    for resource in resources.split()
-    for verb in verbs.split()
-)
+
+
+def _rights(role: Iterable[tuple[str, str, str]]) -> tuple[Right, ...]:
+    return tuple(
+        Right(group, resource, verb)
+        for group, resources, verbs in role
+        for resource in resources.split()
+        for verb in verbs.split()
+    )
+
+
+_NEEDED = _rights(_ROLE)
+GANGS = frozenset(_rights([("scheduling.k8s.io", "podgroups", "get list watch create delete")]))
+"""What it needs only where PodGroups are served, and does without elsewhere."""
 
 
 def needed(account: Account) -> tuple[Right, ...]:
@@ -78,7 +86,7 @@ def findings(account: Account, installed: bool | Unread, denied: Iterable[Right]
         return [Finding(Level.WARN, SUBJECT, missing, "name it with --operator NAMESPACE/NAME, or install the chart")]
     if isinstance(denied, Unread):
         return [denied.finding(SUBJECT, f"what {account} is allowed")]
-    lacking = _by_resource(denied)
+    lacking = _by_resource(right for right in denied if right not in GANGS)
     if not lacking:
         return [Finding(Level.OK, SUBJECT, f"{account} may do all that the operator does")]
     return [

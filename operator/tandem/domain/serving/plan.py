@@ -36,16 +36,18 @@ def plan_service(view: ServiceView, *, decision: Decision | None = None, problem
         # A write that may succeed when it is repeated is no news.
         return _report(view, shares, (), refused, view.timing.conflict_retry) if refused else Plan()
     rejected: tuple[Rejection, ...] = ()
+    decided_by = None
     if split.lacking(view, shares) > 0:
         if decision is None:
             return Plan(ask=split.ask(view, shares))
         shares = split.grown(shares, decision)
         rejected = decision.rejected
+        decided_by = decision.decided_by if decision.grants else None
     changed = shares != split.recorded(view)
     # An intent is written first, and would forget what a repair that then fails is recognized by: the next pass repairs.
     repaired = {} if changed else drift.repairs(view, shares)
     again = view.timing.look_again if split.lacking(view, shares) else None
-    plan = _report(view, shares, rejected, status.state(view, shares, rejected), again)
+    plan = _report(view, shares, rejected, status.state(view, shares, rejected), again, decided_by)
     if repaired:
         # The pass goes on with what the replies show; that is what status tells.
         plan = replace(plan, status=None, events=())
@@ -79,9 +81,10 @@ def _report(
     rejected: Sequence[Rejection],
     why: Headline,
     requeue_after: float | None,
+    decided_by: str | None = None,
 ) -> Plan:
     return Plan(
-        status=status.render(view, shares, rejected, why),
+        status=status.render(view, shares, rejected, why, decided_by),
         events=headline.events(view.service.status.conditions, why),
         requeue_after=requeue_after,
         reason=why.reason,

@@ -68,6 +68,7 @@ def ask(view: ServiceView, shares: Shares) -> Ask:
         since=view.created,
         priority=view.priority,
         candidates=tuple(_candidate(view, variant, shares.get(variant.name)) for variant in view.variants),
+        as_listed=view.service.spec.placement is not None and view.service.spec.placement.order == "AsListed",
         replicas=lacking(view, shares),
         standing=outstanding(view, shares),
     )

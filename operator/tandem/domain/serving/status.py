@@ -12,7 +12,7 @@ from tandem.api.reasons import Reason
 from tandem.domain.headline import ConditionWriter, Headline, blocked, troubled
 from tandem.domain.observed import DeploymentRecord, OwnPod
 from tandem.domain.placement import candidates
-from tandem.domain.placement.place import DECIDED_BY
+from tandem.domain.placement.arrange import LISTED_ORDER
 from tandem.domain.placement.rejection import REFUSING
 from tandem.domain.placement.request import Rejection
 from tandem.domain.serving import children, drift, model
@@ -89,9 +89,15 @@ def state(view: ServiceView, shares: Shares, rejected: Iterable[Rejection]) -> H
     return Headline(Reason.AVAILABLE, f"{counted.available} of {counted.wanted} replicas answer")
 
 
-def render(view: ServiceView, shares: Shares, rejected: Iterable[Rejection], why: Headline) -> dict[str, Any]:
-    """The status as it is written."""
-    service = view.service
+def render(
+    view: ServiceView,
+    shares: Shares,
+    rejected: Iterable[Rejection],
+    why: Headline,
+    decided_by: str | None = None,
+) -> dict[str, Any]:
+    """The status as it is written; `decided_by` is the rule of a decision that gave it replicas just now."""
+    service, told = view.service, view.service.status.placement
     rejections = tuple(rejected)
     counted = account(view, shares)
     status = InferenceServiceStatus(
@@ -105,7 +111,7 @@ def render(view: ServiceView, shares: Shares, rejected: Iterable[Rejection], why
         variants=[_variant(view, shares, name, rejections) for name in _names(view)],
         placement=ServicePlacement(
             chosen=",".join(_profiles_in_use(view, shares)) or None,
-            decided_by=DECIDED_BY,
+            decided_by=decided_by or (told and told.decided_by) or LISTED_ORDER,
             rejected=candidates.rejected_status(rejections),
         ),
         model=_model(view),

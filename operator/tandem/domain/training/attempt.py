@@ -7,6 +7,7 @@ blindly, so that a crash or a restore cannot use one twice.
 from tandem.api.training_run import ActiveAttempt
 from tandem.domain import clock
 from tandem.domain.placement.request import Grant
+from tandem.domain.training.pod_group import group_for
 from tandem.domain.training.pods import hash_of
 from tandem.domain.training.view import RunView
 from tandem.domain.variants import Variant
@@ -20,15 +21,17 @@ def active(view: RunView) -> ActiveAttempt | None:
 
 
 def begin(view: RunView, variant: Variant, grant: Grant) -> ActiveAttempt:
-    """The next attempt on the granted profile."""
+    """The next attempt on the granted profile. How its pods are bound is decided here, for as long as it lasts."""
+    number = view.newest_attempt + 1
     return ActiveAttempt(
-        number=view.newest_attempt + 1,
+        number=number,
         variant=variant.name,
         accelerator=grant.option.profile.name,
         inputs_hash=hash_of(view.run, variant, grant.option.profile),
         pods=variant.pods,
         devices_per_pod=variant.devices,
         start_time=clock.stamp(view.now),
+        pod_group=group_for(view, variant, number),
     )
 
 
@@ -55,4 +58,5 @@ def _from_pods(view: RunView) -> ActiveAttempt:
         devices_per_pod=max([1, *first.devices.values()]),
         start_time=clock.stamp(min(moments)) if moments else clock.stamp(view.created),
         created_time=clock.stamp(max(moments)) if complete else None,
+        pod_group=first.pod_group or None,
     )

@@ -7,7 +7,7 @@ from tandem.api.training_run import Placement
 from tandem.domain import clock, headline
 from tandem.domain.headline import Headline
 from tandem.domain.placement import candidates
-from tandem.domain.placement.place import DECIDED_BY
+from tandem.domain.placement.arrange import LISTED_ORDER, wording
 from tandem.domain.placement.rejection import REFUSING
 from tandem.domain.placement.request import Ask, Decision, Grant, Option
 from tandem.domain.render.problem import claim_missing
@@ -55,6 +55,7 @@ def ask(view: RunView) -> Ask:
         ),
         waits_since=view.waiting_since,
         starves_after=view.timing.starvation,
+        as_listed=view.as_listed,
         patience=view.wait_seconds,
         hold=view.bind_seconds + view.timing.partial_create,
     )
@@ -72,15 +73,15 @@ def chosen(decision: Decision, grant: Grant) -> Placement:
     return Placement(
         chosen=grant.option.profile.name,
         variant=grant.variant,
-        decided_by=DECIDED_BY,
-        reason=clip(f"{grant.option.profile.name} is the first listed that fits {taken}{skipped}"),
+        decided_by=decision.decided_by,
+        reason=clip(f"{grant.option.profile.name} is {wording(decision)} {taken}{skipped}"),
         rejected=candidates.rejected_status(decision.rejected),
     )
 
 
 def rejected(decision: Decision) -> Placement:
     """Status of a decision that found none."""
-    return Placement(decided_by=DECIDED_BY, rejected=candidates.rejected_status(decision.rejected))
+    return Placement(decided_by=LISTED_ORDER, rejected=candidates.rejected_status(decision.rejected))
 
 
 def waiting_headline(view: RunView, decision: Decision) -> Headline:

@@ -23,8 +23,9 @@ def ended(view: RunView, why: Headline) -> Plan:
 
 
 def _children(view: RunView) -> tuple[Delete, ...]:
-    pods = [Delete(Resource.POD, pod.name, pod.uid) for pod in view.pods if pod.deleting_since is None]
+    left = [Delete(Resource.POD, pod.name, pod.uid) for pod in view.pods if pod.deleting_since is None]
+    left += [Delete(Resource.POD_GROUP, group.name, group.uid) for group in view.groups if not group.deleting]
     front = view.children.services.get(naming.rendezvous_service(view.run.name))
-    if front is None or front.deleting or front.owner_uid != view.run.uid:
-        return tuple(pods)
-    return (*pods, Delete(Resource.SERVICE, front.name, front.uid))
+    if front is not None and not front.deleting and front.owner_uid == view.run.uid:
+        left.append(Delete(Resource.SERVICE, front.name, front.uid))
+    return tuple(left)

@@ -1,6 +1,5 @@
 """How an attempt ends. Its outcome, its charge and the earliest next start go into one status write, before any pod goes."""
 
-from dataclasses import replace
 from typing import Any
 
 from tandem.api.conditions import clip
@@ -9,8 +8,8 @@ from tandem.api.training_run import ActiveAttempt, EndedAttempt, LastFailure, Tr
 from tandem.domain import clock, headline
 from tandem.domain.headline import Headline
 from tandem.domain.placement.candidates import hold_off
-from tandem.domain.plan import Delete, Plan, Resource
-from tandem.domain.training import deadline, predecessor, restart, status
+from tandem.domain.plan import Plan
+from tandem.domain.training import deadline, restart, status
 from tandem.domain.training.report import report
 from tandem.domain.training.view import RunView
 from tandem.domain.words import times
@@ -83,14 +82,4 @@ def _ended(
             **update,
         }
     )
-    plan = report(view, after, why, intent=True, release=True, requeue_after=requeue_after)
-    return replace(plan, delete=_pods_to_end(view, active))
-
-
-def _pods_to_end(view: RunView, active: ActiveAttempt) -> tuple[Delete, ...]:
-    ours = tuple(
-        Delete(Resource.POD, pod.name, pod.uid)
-        for pod in view.gang(active.number).values()
-        if pod.deleting_since is None and not pod.terminal
-    )
-    return ours + predecessor.to_delete(view, active)
+    return report(view, after, why, intent=True, release=True, requeue_after=requeue_after)

@@ -10,7 +10,7 @@ from tandem.domain.headline import Headline
 from tandem.domain.observed import OwnPod
 from tandem.domain.placement.request import Decision, Grant
 from tandem.domain.plan import Child, Plan, Problem, ProblemKind
-from tandem.domain.training import attempt, choose, ending, pods, status
+from tandem.domain.training import attempt, choose, ending, pod_group, pods, status
 from tandem.domain.training.rendezvous import headless_service
 from tandem.domain.training.report import report, stay
 from tandem.domain.training.view import RunView
@@ -81,7 +81,7 @@ def not_bound(view: RunView, active: ActiveAttempt) -> Plan | None:
     waiting = _unscheduled(view, active)
     if not waiting or view.now < _created(active) + timedelta(seconds=view.bind_seconds):
         return None
-    message = f"{len(waiting)} of {active.pods} pods found no node: {_scheduler_says(waiting)}"
+    message = f"{len(waiting)} of {active.pods} pods found no node: {_scheduler_says(view, active, waiting)}"
     return ending.hold(view, active, Reason.NOT_BOUND, message)
 
 
@@ -105,7 +105,7 @@ def progress(view: RunView, active: ActiveAttempt, finished: frozenset[int]) -> 
     if waiting:
         return Headline(
             Reason.STARTING,
-            f"{where}: {len(waiting)} of {active.pods} pods wait for a node: {_scheduler_says(waiting)}",
+            f"{where}: {len(waiting)} of {active.pods} pods wait for a node: {_scheduler_says(view, active, waiting)}",
         )
     return Headline(Reason.STARTING, f"{where}: {times(active.pods, 'pod')} starting")
 
@@ -143,11 +143,13 @@ def _cannot_make(view: RunView, active: ActiveAttempt, problems: Sequence[Proble
 def _children(view: RunView, active: ActiveAttempt, ranks: Sequence[int], grant: Grant) -> tuple[Child, ...]:
     variant = view.variant(active.variant)
     assert variant is not None, "children are only made for a variant of the spec"
-    made = pods.gang(view.run, variant, grant.option.profile, active, ranks)
+    children = pods.gang(view.run, variant, grant.option.profile, active, ranks)
     service = headless_service(view.run)
-    if variant.pods == 1 or service.name in view.children.services:
-        return made
-    return (service, *made)
+    if variant.pods > 1 and service.name not in view.children.services:
+        children = (service, *children)
+    if active.pod_group is not None and view.group(active.number) is None:
+        children = (pod_group.pod_group(view.run, variant, active), *children)
+    return children
 
 
 def _created(active: ActiveAttempt) -> datetime:
@@ -158,7 +160,11 @@ def _unscheduled(view: RunView, active: ActiveAttempt) -> list[OwnPod]:
     return [pod for pod in view.gang(active.number).values() if not pod.scheduled and not pod.terminal]
 
 
-def _scheduler_says(waiting: Sequence[OwnPod]) -> str:
+def _scheduler_says(view: RunView, active: ActiveAttempt, waiting: Sequence[OwnPod]) -> str:
+    """In its own words: of the gang where it looks at it as one, else of its first pod."""
+    group = view.group(active.number)
+    if group is not None and group.unschedulable_message:
+        return group.unschedulable_message
     return next((pod.unschedulable_message for pod in waiting if pod.unschedulable_message), "not looked at yet")
 
 

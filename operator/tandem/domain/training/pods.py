@@ -68,9 +68,14 @@ def _pod(run: TrainingRun, variant: Variant, profile: AcceleratorProfile, active
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": metadata(run, name, labels, {ANNOTATION_SAFE_TO_EVICT: "false"}),
-        "spec": _spec(run, variant, profile, active.number, rank, extras),
+        "spec": _spec(run, variant, profile, active.number, rank, extras) | _binding(active),
     }
     return Child(Resource.POD, body)
+
+
+def _binding(active: ActiveAttempt) -> Body:
+    """How the scheduler is to bind the pod: never a user's to say, and as the attempt began."""
+    return {"schedulingGroup": {"podGroupName": active.pod_group}} if active.pod_group else {}
 
 
 def _extras(run: TrainingRun, variant: Variant, profile: AcceleratorProfile, attempt: int, rank: int) -> Extras:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from tandem.api.training_run import ActiveAttempt
 from tandem.domain.observed import OwnPod
 from tandem.domain.plan import Delete, Resource
+from tandem.domain.training import pod_group
 from tandem.domain.training.view import RunView
 from tandem.domain.words import times
 
@@ -26,18 +27,20 @@ class Waiting:
 
 
 def to_delete(view: RunView, active: ActiveAttempt | None) -> tuple[Delete, ...]:
-    """Pods of ended attempts that still hold devices, and terminal ones older than the newest ended attempt.
+    """Pods of ended attempts that still hold devices, terminal ones older than the newest ended attempt, and PodGroups that
+    none of the others belongs to.
 
     The terminal pods of the newest ended attempt are kept, for their logs.
     """
     newest = view.newest_attempt
-    return tuple(
+    pods = tuple(
         Delete(Resource.POD, pod.name, pod.uid)
         for pod in view.pods
         if pod.deleting_since is None
         and (active is None or pod.attempt != active.number)
         and (not pod.terminal or pod.attempt < newest - (1 if active else 0))
     )
+    return pods + pod_group.to_delete(view, active, pods)
 
 
 def waiting(view: RunView) -> Waiting | None:

@@ -8,7 +8,8 @@ from functools import cached_property
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.training_run import ActiveAttempt, TrainingRun
 from tandem.domain import clock, naming
-from tandem.domain.observed import Children, NamespaceRecord, NodeRecord, OwnPod
+from tandem.domain.observed import Children, GroupRecord, NamespaceRecord, NodeRecord, OwnPod
+from tandem.domain.served import NOTHING, Served
 from tandem.domain.timing import Timing
 from tandem.domain.training import ranges
 from tandem.domain.variants import Variant, by_name, training_variants
@@ -30,6 +31,7 @@ class RunView:
     nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
     priority: int = 0
     """Of its pods: the higher goes first."""
+    served: Served = NOTHING
     jitter: float = 0.0
     """In [0, 1): spreads pauses, so that held-off runs do not return all at once."""
 
@@ -57,6 +59,16 @@ class RunView:
         """Rank -> pod of one attempt."""
         return self._gangs.get(attempt, {})
 
+    @property
+    def groups(self) -> tuple[GroupRecord, ...]:
+        """PodGroups of its attempts."""
+        named = ((naming.pod_group(self.run.name, group.attempt), group) for group in self.children.groups.values())
+        return tuple(group for name, group in named if group.name == name)
+
+    def group(self, attempt: int) -> GroupRecord | None:
+        """PodGroup of one attempt."""
+        return next((group for group in self.groups if group.attempt == attempt), None)
+
     @cached_property
     def newest_attempt(self) -> int:
         """Number of the newest attempt: status or pods, whichever knows more."""
@@ -67,6 +79,11 @@ class RunView:
         """From the last pod's creation until all pods must have a node."""
         asked = self.run.spec.placement and self.run.spec.placement.bind_seconds
         return asked or self.timing.bind
+
+    @property
+    def as_listed(self) -> bool:
+        """Whether the user's order of variants goes before what policies prefer."""
+        return self.run.spec.placement is not None and self.run.spec.placement.order == "AsListed"
 
     @property
     def wait_seconds(self) -> float:

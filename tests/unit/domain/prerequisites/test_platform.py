@@ -4,6 +4,7 @@ import pytest
 
 from tandem.domain.prerequisites import platform
 from tandem.domain.prerequisites.finding import Level, Unread
+from tandem.domain.prerequisites.rights import Account, Right, findings
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_a_server_that_tells_no_version_is_too_old() -> None:
     ],
 )
 def test_what_is_served_beside_is_told(apis: set[str], gang: str, kueue: str) -> None:
-    told = platform.gang_scheduling(apis), platform.kueue(apis)
+    told = platform.gang_scheduling(apis, []), platform.kueue(apis)
     assert [item.level for item in told] == [Level.INFO, Level.INFO]
     assert f"scheduling.k8s.io/v1beta1 {gang}" in told[0].message
     assert told[1].message == kueue
@@ -63,6 +64,18 @@ def test_the_operators_namespace(labels: dict[str, str] | None, level: Level) ->
 
 def test_what_cannot_be_read_is_a_warning() -> None:
     unread = Unread("forbidden")
-    for told in (platform.gang_scheduling(unread), platform.kueue(unread), platform.namespace("ours", unread)):
+    for told in (platform.gang_scheduling(unread, []), platform.kueue(unread), platform.namespace("ours", unread)):
         assert told.level is Level.WARN
         assert told.message.endswith(": forbidden")
+
+
+def test_podgroups_that_the_operator_may_not_make_are_a_warning() -> None:
+    """It does without them, but whoever turned them on expects them to be used."""
+    served = {"scheduling.k8s.io/v1beta1"}
+    denied = [Right("scheduling.k8s.io", "podgroups", "create")]
+    told = platform.gang_scheduling(served, denied)
+    assert told.level is Level.WARN
+    assert told.mend == "helm upgrade --set gangScheduling.enabled=true"
+    assert platform.gang_scheduling(set(), denied).level is Level.INFO
+    assert platform.gang_scheduling(served, Unread("no")).level is Level.INFO
+    assert findings(Account("a", "b"), installed=True, denied=denied)[0].level is Level.OK

@@ -11,7 +11,11 @@ from tests.support.api import Object
 pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted(file for folder in ("docs/examples", "examples", "profiles") for file in (ROOT / folder).glob("*.yaml"))
+FILES = sorted(
+    file
+    for folder in ("docs/examples", "examples", "profiles", "charts/tandem/policies")
+    for file in (ROOT / folder).glob("*.yaml")
+)
 
 
 def ours(text: str) -> list[Object]:

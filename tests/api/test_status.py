@@ -10,10 +10,11 @@ from pydantic import BaseModel
 from tandem.api.base import dump
 from tandem.api.conditions import MESSAGE_LIMIT, ConditionType
 from tandem.api.inference_service import InferenceServiceStatus
+from tandem.api.placement_policy import PlacementPolicyStatus
 from tandem.api.reasons import Reason
 from tandem.api.schema import structural_schema
 from tandem.api.training_run import TrainingRunStatus
-from tests.api.server import WORK, Server, smallest
+from tests.api.server import Server, smallest
 from tests.support.api import ApiFailureError, Object
 
 pytestmark = pytest.mark.cluster
@@ -116,11 +117,31 @@ SERVICE_STATUS = {
     "placement": {"chosen": "p" * 1024, "decidedBy": "ListedOrder", "rejected": REJECTED},
     "model": {"source": "s" * 1024, "claim": NAME, "path": "c" * 256, "uri": "u" * 1024},
 }
+POLICY_STATUS = {
+    "observedGeneration": 7,
+    "conditions": CONDITIONS,
+    "profiles": "p" * 1024,
+    "shares": [
+        {
+            "accelerators": "a" * MESSAGE_LIMIT,
+            "wished": 12,
+            "actual": 1,
+            "shortfall": 11,
+            "devices": 10,
+            "total": 1000,
+            "message": MESSAGE,
+        }
+    ]
+    * 8,
+    "caps": [{"accelerators": "a" * MESSAGE_LIMIT, "devices": 1_000_000, "used": 10}] * 16,
+    "overruled": [{"by": "p" * 63, "rule": "Require"}] * 16,
+}
 STATUSES: dict[str, tuple[type[BaseModel], Any]] = {
+    "PlacementPolicy": (PlacementPolicyStatus, POLICY_STATUS),
     "TrainingRun": (TrainingRunStatus, RUN_STATUS),
     "InferenceService": (InferenceServiceStatus, SERVICE_STATUS),
 }
-each_kind = pytest.mark.parametrize("kind", WORK)
+each_kind = pytest.mark.parametrize("kind", STATUSES)
 
 
 def with_status(kind: str, name: str, status: Any) -> Object:

@@ -48,6 +48,22 @@ def squatter(api_version: str, kind: str, name: str, spec: Any) -> kube.Object:
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
+def test_a_policy_gets_a_status(namespace: str) -> None:
+    reach = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    spec = {"namespaceSelector": reach, "forbid": [{"accelerator": "none"}]}
+    policy = {
+        "apiVersion": "tandem.dev/v1alpha1",
+        "kind": "PlacementPolicy",
+        "metadata": {"name": namespace},
+        "spec": spec,
+    }
+    apply(namespace, policy)
+    try:
+        until(lambda: reason("ppol", namespace, namespace) == "NothingSelected", "the policy's status")
+    finally:
+        kube.kubectl("delete", "ppol", namespace)
+
+
 def test_names_that_are_taken_are_told_and_heal(namespace: str) -> None:
     """The operator looks at what stands in its way, and goes on when it is gone."""
     labels = {"app": "other"}

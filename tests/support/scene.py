@@ -34,6 +34,7 @@ class Scene:
         self.log = log
         self._nodes: list[str] = []
         self._profiles: list[str] = []
+        self._policies: list[str] = []
         self._claims: list[str] = []
         api.create("/api/v1/namespaces", {"metadata": {"name": name}})
         # Pods are refused before it is there, and a controller manager that was just restarted takes its time.
@@ -73,6 +74,20 @@ class Scene:
         self._profiles.append(name)
         return name
 
+    def policy(self, suffix: str = "", **spec: Any) -> str:
+        """A PlacementPolicy for the scene's namespace alone; returns its name."""
+        name = f"{self.name}{suffix}"
+        here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.name}}}
+        body = {
+            "apiVersion": "tandem.dev/v1alpha1",
+            "kind": "PlacementPolicy",
+            "metadata": {"name": name},
+            "spec": {**here, **spec},
+        }
+        self.api.create(f"{TANDEM}/placementpolicies", body)
+        self._policies.append(name)
+        return name
+
     def claim(self, name: str) -> None:
         """A bound ReadWriteMany claim; its files are below `devcluster.paths.shared_dir()`."""
         shared_claim(self.name, name)
@@ -84,6 +99,8 @@ class Scene:
         for claim in self._claims:
             self.api.delete(f"/api/v1/persistentvolumes/shared-{self.name}-{claim}")
             shutil.rmtree(paths.shared_dir() / self.name, ignore_errors=True)
+        for policy in self._policies:
+            self.api.delete(f"{TANDEM}/placementpolicies/{policy}")
         for profile in self._profiles:
             self.api.delete(f"{TANDEM}/acceleratorprofiles/{profile}")
         for node in self._nodes:

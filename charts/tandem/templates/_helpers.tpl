@@ -9,7 +9,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 template begins, since nobody knows which one Helm renders first. A value that comes with a later version is to be added.
 */}}
 {{- define "tandem.current" -}}
-{{- if not (and .Values.crds .Values.gangScheduling .Values.serviceMonitor .Values.prometheusRule) }}
+{{- if not (and .Values.crds .Values.gangScheduling .Values.policies .Values.serviceMonitor .Values.prometheusRule) }}
 {{- fail "these are the values of an older chart: run helm upgrade with --reset-then-reuse-values in place of --reuse-values" }}
 {{- end }}
 {{- end }}
@@ -32,8 +32,9 @@ Helm looks up every kind before it creates the first object, so a release cannot
 What Helm says then helps nobody; `helm template`, which has no cluster to ask, renders both.
 */}}
 {{- define "tandem.served" -}}
-{{- if and (lookup "v1" "Namespace" "" "kube-system") (not (.Capabilities.APIVersions.Has "tandem.dev/v1alpha1/AcceleratorProfile")) }}
-{{- fail "profiles.install: this cluster does not know AcceleratorProfiles yet. Install without it, which brings the definitions, then run helm upgrade with --reset-then-reuse-values --set profiles.install=true" }}
+{{- $kind := printf "tandem.dev/v1alpha1/%s" .kind }}
+{{- if and (lookup "v1" "Namespace" "" "kube-system") (not (.root.Capabilities.APIVersions.Has $kind)) }}
+{{- fail (printf "%s.install: this cluster does not know %s yet. Install without it, which brings the definitions, then run helm upgrade with --reset-then-reuse-values --set %s.install=true" .value .kinds .value) }}
 {{- end }}
 {{- end }}
 

@@ -4,7 +4,7 @@ The default registry is left alone: a process (or a test) can hold more than one
 /metrics that does not stand here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -44,6 +44,13 @@ class Metrics:
         for state, counts in (("free", free), ("allocated", allocated)):
             for profile, count in counts.items():
                 self.devices.labels(profile, state).set(count)
+
+    def set_shares(self, shares: Iterable[tuple[str, str, int, int]]) -> None:
+        """(policy, accelerators, wished, actual) of every share, in percent; policies that are gone leave no line behind."""
+        self.shares.clear()
+        for policy, accelerators, wished, actual in shares:
+            self.shares.labels(policy, accelerators, "wished").set(wished)
+            self.shares.labels(policy, accelerators, "actual").set(actual)
 
     def set_objects(self, counts: Mapping[str, int]) -> None:
         """Objects of our kinds that the operator knows, by kind."""
@@ -116,6 +123,12 @@ class Metrics:
             "tandem_placement_decisions",
             "Placement decisions, by reason: granted, or why a variant was rejected.",
             ["reason"],
+            registry=self.registry,
+        )
+        self.shares = Gauge(
+            "tandem_policy_share_percent",
+            "Devices in use that are a share's of a PlacementPolicy, in percent: wished, and actual as its status tells.",
+            ["policy", "accelerators", "value"],
             registry=self.registry,
         )
         self.devices = Gauge(

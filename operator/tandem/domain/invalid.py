@@ -29,6 +29,7 @@ FIRST: Mapping[str, Mapping[ConditionType, bool | None]] = {
         ConditionType.AVAILABLE: False,
         ConditionType.ROLLOUT_COMPLETE: False,
     },
+    "PlacementPolicy": {},
 }
 """Kind -> the conditions of an object that could never be read."""
 

@@ -28,6 +28,7 @@ from tandem.runtime.feeds import Feeds
 from tandem.runtime.health import Check, HealthServer
 from tandem.runtime.objects import StoredObject
 from tandem.runtime.placer import Placer
+from tandem.runtime.policy_reports import PolicyReports
 from tandem.runtime.reconciler import Reconciler
 from tandem.runtime.settings import Settings
 from tandem.runtime.workqueue import WorkQueue
@@ -76,11 +77,16 @@ class Operator:
             metrics=metrics,
         )
         self.feeds.placer = self.placer
+        applier = Applier(client, self.feeds, settings.writes)
+        self.policies = PolicyReports(self.feeds.objects, self.placer.snapshot, applier, settings.policy_delay)
+        self.feeds.policy_news = self.policies.changed
+        stores.pods.listen(self.policies.pod_changed)
+        stores.namespaces.listen(lambda *_: self.policies.changed())
         self.reconciler = Reconciler(
             stores,
             self.queue,
             self.placer,
-            Applier(client, self.feeds, settings.writes),
+            applier,
             EventRecorder(client, instance=settings.replica_name),
             self.timing,
             metrics,
@@ -158,6 +164,7 @@ class Operator:
             self._be_elected(),
             self._take_over(),
             resync.run(self.client, self.feeds.objects, self.settings.resync_seconds),
+            self._report(),
             *(self._work(urgent=True) for _ in range(LOOKERS)),
             *(self._work(urgent=False) for _ in range(self.settings.workers)),
         ]
@@ -186,6 +193,11 @@ class Operator:
             seconds=round(time.monotonic() - began, 3),
         )
         await self.placer.run()
+
+    async def _report(self) -> None:
+        await self._leading.wait()
+        self.policies.changed()
+        await self.policies.run()
 
     async def _work(self, *, urgent: bool) -> None:
         await self._leading.wait()
@@ -270,6 +282,7 @@ class Operator:
         """The page of /metrics, with devices and objects counted now."""
         self.metrics.set_devices(*self.devices())
         self.metrics.set_objects(self.feeds.objects.counts())
+        self.metrics.set_shares(self.policies.shares())
         return self.metrics.render()
 
     def devices(self) -> tuple[dict[str, int], dict[str, int]]:

@@ -63,6 +63,8 @@ class Feeds:
         self.placer: Placer | None = None
         self._policies: dict[str, PlacementPolicy] = {}
         """Those of the last change: what waits was told of these."""
+        self.policy_news: Callable[[], None] = lambda: None
+        """Told of what changes the statuses of policies."""
         self._policy_book: Policies | None = None
         """None after a change of anything that is in it."""
         self._skip = PodSkip()
@@ -191,6 +193,8 @@ class Feeds:
                 self.wake(stored.key)
 
     def _object_changed(self, key: Key) -> None:
+        if key.kind in (PROFILE, POLICY):
+            self.policy_news()
         if key.kind == PROFILE:
             self._learn_resources()
             self._policy_book = None

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
         float,
         Field(ge=0, description="Seconds over which what merely gets on is gathered into one look and one status."),
     ] = 0.5
+    policy_delay: Annotated[
+        float, Field(ge=0, description="Seconds over which changes are gathered into one status of each policy.")
+    ] = 5.0
 
     start_seconds: Annotated[
         float, Field(ge=0, description="Seconds for which a start puts up with an API server that refuses or fails.")

@@ -10,6 +10,7 @@ import yaml
 from kubernetes.aio.config.incluster_config import SERVICE_CERT_FILENAME, SERVICE_TOKEN_FILENAME
 from pydantic.alias_generators import to_camel
 
+from tandem.api.placement_policy import PlacementPolicySpec
 from tandem.runtime.settings import Settings
 from tests.unit.package.conftest import CHART, IMAGE, ROOT, Helm, Render
 
@@ -305,6 +306,24 @@ def test_profiles_are_installed_when_asked_for(objects: list[Object], render: Re
         assert wanted["metadata"]["labels"].items() <= found["metadata"]["labels"].items()
         # Runs and services name profiles, so they outlive the release.
         assert found["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def test_policies_are_installed_when_asked_for_and_every_other_goes_before_them(
+    objects: list[Object], render: Render
+) -> None:
+    assert "PlacementPolicy" not in {item["kind"] for item in objects}
+    rendered = [item for item in render("--set", "policies.install=true") if item["kind"] == "PlacementPolicy"]
+    stacks = {}
+    for item in rendered:
+        spec = PlacementPolicySpec.model_validate(item["spec"])
+        assert (spec.priority, spec.mode, spec.forbid, spec.caps) == (-1000, "Prefer", None, None)
+        [choice], [kind] = spec.accelerators or (), spec.kinds or ()
+        assert choice.accelerator_selector is not None
+        stacks[kind] = choice.accelerator_selector.match_labels
+    assert stacks == {"TrainingRun": {"tandem.dev/stack": "cuda"}, "InferenceService": {"tandem.dev/stack": "cann"}}
+    shipped = [yaml.safe_load(path.read_text())["metadata"]["labels"] for path in (ROOT / "profiles").glob("*.yaml")]
+    for labels in stacks.values():
+        assert any(labels.items() <= profile.items() for profile in shipped)
 
 
 @pytest.mark.parametrize(("folder", "copied"), [("profiles", "profiles"), ("crds", "files/crds")])

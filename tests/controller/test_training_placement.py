@@ -190,3 +190,52 @@ def test_a_selector_takes_the_first_matching_profile_that_fits(scene: Scene, wor
 
     assert (placement["chosen"], placement["variant"]) == (second, "main")
     assert [(item["accelerator"], item["reason"]) for item in placement["rejected"]] == [(first, "DoesNotFitNow")]
+
+
+def test_devices_that_come_back_draw_nobody_away(scene: Scene, workers: list[str]) -> None:
+    """The better variant is full, so the next is taken; when it has devices again, what runs stays, and restarts where it was."""
+    scene.devices(workers[:2], 1)
+    nodes = [{"kubernetes.io/hostname": worker, scene.label: "true"} for worker in workers[:2]]
+    better, other = scene.profile("-better", nodeSelector=nodes[0]), scene.profile("-other", nodeSelector=nodes[1])
+    hold(scene, "holder", 1, nodeSelector=nodes[0])
+    variants = [{"name": "better", "accelerator": better}, {"name": "other", "accelerator": other}]
+    scene.run("steady", devicesPerPod=1, command=STEERED, variants=variants)
+    placement = scene.reason("trun", "steady", "Running")["status"]["placement"]
+    assert placement["variant"] == "other"
+    assert rejections(scene.get_run("steady")) == [
+        ("better", "DoesNotFitNow", "1 pod x 1 device asked for; 0 of 1 devices are free on 1 node")
+    ]
+
+    scene.delete_pod("holder")
+    # Another finds the devices, so the operator has seen that they are back.
+    scene.run("probe", accelerator=better, command=EXIT)
+    scene.reason("trun", "probe", "Succeeded")
+    assert scene.get_run("steady")["status"]["active"]["variant"] == "other"
+    assert scene.get_run("steady")["status"]["attempt"] == 1
+
+    scene.signal("steady-a1-0", "USR1")
+    scene.until(lambda: scene.get_run("steady")["status"]["attempt"] == 2, "the second attempt")
+    status = scene.get_run("steady")["status"]
+    assert status["active"]["variant"] == "other"
+    [(variant, why, message)] = rejections(scene.get_run("steady"))
+    assert (variant, why) == ("better", "HeldOff")
+    assert "the run came to other at" in message
+
+
+def test_a_run_may_wait_for_its_better_variant(scene: Scene, workers: list[str]) -> None:
+    """With waitSeconds the next one is tried only then, and the status says so."""
+    scene.devices(workers[:2], 1)
+    nodes = [{"kubernetes.io/hostname": worker, scene.label: "true"} for worker in workers[:2]]
+    better, other = scene.profile("-better", nodeSelector=nodes[0]), scene.profile("-other", nodeSelector=nodes[1])
+    hold(scene, "holder", 1, nodeSelector=nodes[0])
+    variants = [{"name": "better", "accelerator": better}, {"name": "other", "accelerator": other}]
+    scene.run("patient", devicesPerPod=1, command=EXIT, variants=variants, placement={"waitSeconds": 5})
+
+    queued = scene.reason("trun", "patient", "Queued", SOON)
+    assert [item[:2] for item in rejections(queued)] == [("better", "DoesNotFitNow"), ("other", "HeldOff")]
+    assert "better goes first and lacks devices (placement.waitSeconds)" in rejections(queued)[1][2]
+
+    ended = scene.reason("trun", "patient", "Succeeded")
+    assert ended["status"]["placement"]["variant"] == "other"
+    since = datetime.fromisoformat(queued["status"]["waitingSince"])
+    assert datetime.fromisoformat(ended["status"]["startTime"]) >= since + timedelta(seconds=5)

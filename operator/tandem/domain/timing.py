@@ -25,6 +25,10 @@ class Timing:
     """First pause of a variant that was refused or not bound; doubles up to `max_backoff`."""
     starvation: float = 900
     """How long a gang waits before nobody behind it may take devices that it could use."""
+    dwell: float = 300
+    """How long a run stays with a variant that it has come to, should it fail there meanwhile."""
+    moves_per_hour: int = 3
+    """How often a run may go from one variant to another; status remembers five attempts, and so four moves."""
     conflict_retry: float = 10
     """Pause before a name that somebody else holds is tried again."""
     node_lost: float = 300

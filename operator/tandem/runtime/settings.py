@@ -95,6 +95,12 @@ class Settings(BaseSettings):
     starvation_seconds: Annotated[
         float, Field(ge=0, description="Seconds a gang waits before those behind it are held back for it.")
     ] = Timing.starvation
+    dwell_seconds: Annotated[
+        float, Field(ge=0, description="Seconds a run that fails stays with the variant it has come to.")
+    ] = Timing.dwell
+    moves_per_hour: Annotated[
+        int, Field(ge=1, le=4, description="How often in an hour a run may go from one variant to another.")
+    ] = Timing.moves_per_hour
     node_lost_seconds: Annotated[float, Field(ge=0, description="Seconds pods on a NotReady node are waited for.")] = (
         Timing.node_lost
     )
@@ -128,6 +134,8 @@ class Settings(BaseSettings):
             collect=self.collect_seconds,
             hold_off=self.hold_off_seconds,
             starvation=self.starvation_seconds,
+            dwell=self.dwell_seconds,
+            moves_per_hour=self.moves_per_hour,
             node_lost=self.node_lost_seconds,
             look_again=self.look_again_seconds,
             cleanup=self.cleanup_seconds,

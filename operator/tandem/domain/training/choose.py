@@ -4,6 +4,7 @@ from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.conditions import clip
 from tandem.api.reasons import Reason, reason_of
 from tandem.api.training_run import Placement
+from tandem.api.workload import HoldOff
 from tandem.domain import clock, headline
 from tandem.domain.headline import Headline
 from tandem.domain.placement import candidates
@@ -11,7 +12,7 @@ from tandem.domain.placement.arrange import LISTED_ORDER, wording
 from tandem.domain.placement.rejection import REFUSING
 from tandem.domain.placement.request import Ask, Decision, Grant, Option
 from tandem.domain.render.problem import claim_missing
-from tandem.domain.training import pods
+from tandem.domain.training import pods, steady
 from tandem.domain.training.view import RunView
 from tandem.domain.variants import Variant
 from tandem.domain.words import times
@@ -40,7 +41,7 @@ def pods_problem(view: RunView, variant: Variant, profile: AcceleratorProfile) -
 
 def ask(view: RunView) -> Ask:
     """The run's gang, on any of its variants, in listed order."""
-    holds = view.run.status.hold_offs or ()
+    holds = _holds(view)
     return Ask(
         uid=view.run.uid,
         kind="TrainingRun",
@@ -59,6 +60,11 @@ def ask(view: RunView) -> Ask:
         patience=view.wait_seconds,
         hold=view.bind_seconds + view.timing.partial_create,
     )
+
+
+def _holds(view: RunView) -> tuple[HoldOff, ...]:
+    """Variants that are not tried for now: those that were refused, and others while the run stays where it is."""
+    return (*(view.run.status.hold_offs or ()), *steady.holds(view))
 
 
 def option(variant: Variant, profile: AcceleratorProfile) -> Option:
@@ -99,6 +105,6 @@ def waiting_headline(view: RunView, decision: Decision) -> Headline:
 
 def next_look(view: RunView) -> float:
     """Seconds until a hold-off or the wait for a better variant ends, or until everything is looked at again."""
-    ends = [clock.seconds_until(hold.until, view.now) for hold in view.run.status.hold_offs or ()]
+    ends = [clock.seconds_until(hold.until, view.now) for hold in _holds(view)]
     ends.append(view.wait_seconds - (view.now - (view.waiting_since or view.now)).total_seconds())
     return min([view.timing.look_again, *(seconds for seconds in ends if seconds > 0)])

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tandem.api.base import ATOMIC, LabelMap, Model, ObjectName, Quantity, cel, list_map, rules
+from tandem.api.conditions import Conditions, ObservedGeneration
 from tandem.api.containers import EnvVar
 from tandem.api.scheduling import Toleration
 
@@ -199,6 +200,35 @@ class AcceleratorProfileSpec(Model):
             description="Raise it to have a changed profile applied to what runs; other edits reach new pods only. Default: empty.",
         ),
     ] = None
+
+
+class DeviceCounts(Model):
+    """The devices of all nodes of a profile. Counts of the profile's resource."""
+
+    capacity: Annotated[int, Field(ge=0, description="Devices that the nodes have.")]
+    allocatable: Annotated[int, Field(ge=0, description="Those that are healthy by their device plugin.")]
+    unhealthy: Annotated[int, Field(ge=0, description="Capacity less allocatable.")]
+    free: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            description="Healthy ones that no pod holds, on nodes that are ready and not cordoned. Absent, as the next two, where"
+            " the operator may not list all pods.",
+        ),
+    ] = None
+    ours: Annotated[int | None, Field(ge=0, description="Held by pods of runs and services on this profile.")] = None
+    others: Annotated[int | None, Field(ge=0, description="Held by all other pods.")] = None
+
+
+class AcceleratorProfileStatus(Model):
+    """What the cluster has of the profile, as last seen. Pods that come and go are gathered over a few seconds."""
+
+    observed_generation: ObservedGeneration = None
+    conditions: Conditions = []
+    nodes: Annotated[
+        int | None, Field(ge=0, description="Nodes with the profile's labels and architecture, whatever their state.")
+    ] = None
+    devices: Annotated[DeviceCounts | None, Field(description="Their devices, counted.")] = None
 
 
 class AcceleratorProfile(Model):

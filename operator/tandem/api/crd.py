@@ -8,7 +8,12 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from tandem.api.accelerator_profile import PROFILE_NAME_RULE, AcceleratorProfile, AcceleratorProfileSpec
+from tandem.api.accelerator_profile import (
+    PROFILE_NAME_RULE,
+    AcceleratorProfile,
+    AcceleratorProfileSpec,
+    AcceleratorProfileStatus,
+)
 from tandem.api.constants import API_VERSION, CATEGORY, GROUP, LABEL_STACK, LABEL_VENDOR, UNSEEN, VERSION
 from tandem.api.inference_service import (
     DEFAULT_REPLICAS,
@@ -117,16 +122,25 @@ INFERENCE_SERVICE = Kind(
 ACCELERATOR_PROFILE = Kind(
     model=AcceleratorProfile,
     spec=AcceleratorProfileSpec,
+    status=AcceleratorProfileStatus,
     plural="acceleratorprofiles",
     short_names=("accel",),
     namespaced=False,
     validations=(PROFILE_NAME_RULE,),
     columns=(
-        Column("Resource", ".spec.allocation.extendedResource.name"),
-        Column("Arch", ".spec.architecture"),
-        Column("Stack", _label_path(LABEL_STACK)),
-        Column("Vendor", _label_path(LABEL_VENDOR)),
+        Column("Status", READY_REASON),
+        Column("Nodes", ".status.nodes", "integer"),
+        Column("Devices", ".status.devices.capacity", "integer"),
+        Column("Free", ".status.devices.free", "integer"),
+        Column("Ours", ".status.devices.ours", "integer"),
+        Column("Others", ".status.devices.others", "integer"),
+        Column("Unhealthy", ".status.devices.unhealthy", "integer"),
         AGE,
+        Column("Resource", ".spec.allocation.extendedResource.name", wide=True),
+        Column("Arch", ".spec.architecture", wide=True),
+        Column("Stack", _label_path(LABEL_STACK), wide=True),
+        Column("Vendor", _label_path(LABEL_VENDOR), wide=True),
+        Column("Message", READY_MESSAGE, wide=True),
     ),
 )
 PLACEMENT_POLICY = Kind(

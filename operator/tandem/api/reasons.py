@@ -125,6 +125,23 @@ class Reason(StrEnum):
         "Something in the policy selects no AcceleratorProfile, and has no effect. See `kubectl get accel --show-labels`.",
     )
 
+    # State of a profile
+    OFFERED = "Offered", "Nodes with the profile's labels offer its devices."
+    NO_NODES = (
+        "NoNodes",
+        "No node has the profile's labels and architecture. Nothing is wrong if the cluster has no such accelerator; else"
+        " compare `spec.nodeSelector` with `kubectl get nodes --show-labels`.",
+    )
+    NO_DEVICES = (
+        "NoDevices",
+        "Nodes have the profile's labels, but offer none of its resource. Look at the device plugin of these nodes.",
+    )
+    OVERLAP = (
+        "Overlap",
+        "Another profile claims the same resource on some of the same nodes, so their devices are counted in both. Tell them"
+        " apart by `spec.nodeSelector`, unless one is only another way to use the same devices.",
+    )
+
     # Neutral
     UNKNOWN = "Unknown", "Not looked at yet."
     PENDING = "Pending", "Waiting for an earlier step."

@@ -30,6 +30,7 @@ FIRST: Mapping[str, Mapping[ConditionType, bool | None]] = {
         ConditionType.ROLLOUT_COMPLETE: False,
     },
     "PlacementPolicy": {},
+    "AcceleratorProfile": {},
 }
 """Kind -> the conditions of an object that could never be read."""
 

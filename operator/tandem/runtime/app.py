@@ -20,6 +20,7 @@ from tandem.cluster.client import ApiError, Client
 from tandem.cluster.events import EventRecorder
 from tandem.cluster.lease import Lease
 from tandem.cluster.metrics import Metrics
+from tandem.domain.inventory import count
 from tandem.domain.serving import split
 from tandem.domain.serving.reservation import outstanding as replicas_outstanding
 from tandem.domain.training.reservation import outstanding as gang_outstanding
@@ -186,6 +187,7 @@ class Operator:
         self.feeds.started = True
         self._leading.set()
         self.feeds.wake_all()
+        self.feeds.count_devices()
         log.info(
             "started",
             objects=len(self.feeds.objects),
@@ -291,13 +293,9 @@ class Operator:
         free: dict[str, int] = {}
         used: dict[str, int] = {}
         for name, profile in self.feeds.objects.profiles.items():
-            resource = profile.spec.allocation.extended_resource.name
-            wanted = profile.spec.node_selector.items()
-            for node in state.nodes:
-                if wanted <= node.labels.items():
-                    taken = state.used.get((node.name, resource), 0)
-                    used[name] = used.get(name, 0) + taken
-                    free[name] = free.get(name, 0) + max(0, node.allocatable.get(resource, 0) - taken)
+            devices = count.devices_of(profile, count.nodes_of(profile, state.nodes), state, 0)
+            free[name] = devices.free or 0
+            used[name] = devices.others or 0
         return free, used
 
 

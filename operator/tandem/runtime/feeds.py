@@ -6,6 +6,7 @@ Every change ends as a key in the queue, or as news for the placer; nothing is d
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.constants import LABEL_MANAGED_BY, MANAGED_BY
 from tandem.api.placement_policy import PlacementPolicy
 from tandem.cluster import trim
@@ -35,6 +36,8 @@ from tandem.runtime.placer import Placer
 from tandem.runtime.workqueue import Lane, WorkQueue
 
 Reader = Callable[[dict[str, Any]], Any]
+COUNT_SECONDS = 3.0
+"""For so long changes of devices are gathered before the profiles' status tells of them."""
 OURS = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
 
 
@@ -67,6 +70,8 @@ class Feeds:
         """Told of what changes the statuses of policies."""
         self._policy_book: Policies | None = None
         """None after a change of anything that is in it."""
+        self._profiles: dict[str, AcceleratorProfile] = {}
+        """As with policies."""
         self._skip = PodSkip()
         self._client = client
         self._silence = silence
@@ -196,10 +201,7 @@ class Feeds:
         if key.kind in (PROFILE, POLICY):
             self.policy_news()
         if key.kind == PROFILE:
-            self._learn_resources()
-            self._policy_book = None
-            self._capacity_changed()
-            self.wake_all()
+            self._profile_changed(key)
             return
         if key.kind == POLICY:
             self._policy_changed()
@@ -210,6 +212,25 @@ class Feeds:
             self._look(key)
         else:
             self.wake(key)
+
+    def _profile_changed(self, key: Key) -> None:
+        """Whoever waits may be placed by it now, and all profiles may overlap it. A profile's own status is no news."""
+        stored = self.objects.get(key)
+        if self.started and stored is not None and not stored.seen:
+            self.queue.add(key, Lane.URGENT)
+        if self.objects.profiles != self._profiles:
+            self._profiles = dict(self.objects.profiles)
+            self._policy_book = None
+            self._learn_resources()
+            self._capacity_changed()
+            self.wake_all()
+            self.count_devices()
+
+    def count_devices(self) -> None:
+        """Have the profiles' devices counted, for all that changes in a few seconds at once."""
+        if self.started:
+            for name in self._profiles:
+                self.queue.add_after(Key(PROFILE, "", name), COUNT_SECONDS, Lane.STATUS)
 
     def _policy_changed(self) -> None:
         """Whoever waits may be allowed elsewhere now; what runs is not moved. A policy's own status is no news."""
@@ -238,9 +259,12 @@ class Feeds:
                     self.queue.add(pod.owner, Lane.URGENT)
         if _holds(old) and not _holds(new):
             self._capacity_changed()
+        if _held(old) != _held(new):
+            self.count_devices()
 
     def _node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
         self._capacity_changed()
+        self.count_devices()
         if old is not None and (new is None or old.ready != new.ready):
             for pod in list(self.stores.pods.values()):
                 if isinstance(pod, OwnPod) and pod.node == old.name and pod.owner is not None:
@@ -283,6 +307,11 @@ def _gets_on(pod: OwnPod | ForeignPod | None) -> bool:
     return pod is None or (
         isinstance(pod, OwnPod) and pod.phase != "Failed" and not pod.exit_code and pod.deleting_since is None
     )
+
+
+def _held(pod: OwnPod | ForeignPod | None) -> Mapping[str, int]:
+    """Devices that the pod holds on a node."""
+    return pod.devices if pod is not None and pod.node is not None and not pod.terminal else {}
 
 
 def _holds(pod: OwnPod | ForeignPod | None) -> bool:

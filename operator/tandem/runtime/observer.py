@@ -4,9 +4,11 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
+from tandem.api.accelerator_profile import AcceleratorProfileStatus
 from tandem.api.inference_service import InferenceService
 from tandem.api.training_run import TrainingRun
 from tandem.cluster.store import Store
+from tandem.domain.inventory.plan import ProfileView
 from tandem.domain.observed import (
     ChildRecord,
     Children,
@@ -21,11 +23,12 @@ from tandem.domain.observed import (
     PriorityRecord,
 )
 from tandem.domain.placement import priority
+from tandem.domain.placement.fit import Snapshot
 from tandem.domain.served import NOTHING, Served
 from tandem.domain.serving.view import ServiceView
 from tandem.domain.timing import Timing
 from tandem.domain.training.view import RunView
-from tandem.runtime.objects import ObjectStore, StoredObject
+from tandem.runtime.objects import ObjectStore, StoredObject, read_profile
 
 
 @dataclass(slots=True)
@@ -92,6 +95,19 @@ def service_view(
         namespace=_namespace(stores, stored),
         priority=priority.value(stores.priorities.in_namespace(""), service.spec.template),
         repaired=repaired,
+    )
+
+
+def profile_view(stores: Stores, stored: StoredObject, state: Snapshot, ours: int, now: datetime) -> ProfileView:
+    """The view of a profile, on which runs and services hold `ours` devices. Raises pydantic.ValidationError when it cannot be read."""
+    return ProfileView(
+        profile=read_profile(stored.key.name, stored.labels, stored.spec),
+        generation=stored.generation,
+        status=AcceleratorProfileStatus.model_validate(stored.status),
+        profiles=stores.objects.profiles,
+        state=state,
+        ours=ours,
+        now=now,
     )
 
 

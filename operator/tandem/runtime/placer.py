@@ -101,6 +101,10 @@ class Placer:
         state = self._ledger.snapshot(pods_known=self.pods_known())
         return replace(state, held=self._holders.under(self.policies()))
 
+    def devices_on(self, profile: str) -> int:
+        """Devices that runs and services hold on a profile."""
+        return sum(count for holder, count in self._holders.counts.items() if holder.profile == profile)
+
     def withdraw(self, uid: str) -> None:
         """The object asks for nothing more; what it was granted stays reserved."""
         self._decided.pop(uid, None)

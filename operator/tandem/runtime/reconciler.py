@@ -16,6 +16,7 @@ from tandem.cluster.events import EventRecorder
 from tandem.cluster.metrics import Metrics
 from tandem.domain import clock
 from tandem.domain.invalid import plan_invalid
+from tandem.domain.inventory.plan import plan_profile
 from tandem.domain.observed import Key
 from tandem.domain.placement.place import may_fit
 from tandem.domain.placement.request import Decision
@@ -24,7 +25,7 @@ from tandem.domain.serving.plan import plan_service
 from tandem.domain.timing import Timing
 from tandem.domain.training.plan import plan_run
 from tandem.runtime import observer
-from tandem.runtime.objects import StoredObject, describe
+from tandem.runtime.objects import PROFILE, WORKLOADS, StoredObject, describe
 from tandem.runtime.observer import Stores
 from tandem.runtime.placer import Placer
 from tandem.runtime.workqueue import Lane, WorkQueue
@@ -172,6 +173,9 @@ class Reconciler:
     ) -> Plan:
         now = self._now()
         try:
+            if stored.key.kind == PROFILE:
+                ours = self._placer.devices_on(stored.key.name)
+                return plan_profile(observer.profile_view(self._stores, stored, self._placer.snapshot(), ours, now))
             if stored.key.kind == "TrainingRun":
                 run = stored.training_run()
                 view = observer.run_view(self._stores, stored, run, now, self._timing, self._jitter())
@@ -279,6 +283,9 @@ class Reconciler:
             await self._recorder.post(regarding, event)
 
     def _log(self, stored: StoredObject, plan: Plan) -> None:
+        if stored.key.kind not in WORKLOADS:
+            # Counts; nothing was decided.
+            return
         status = plan.status or {}
         placement = status.get("placement") or {}
         log.info(

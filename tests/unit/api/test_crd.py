@@ -64,7 +64,7 @@ def test_status_and_scale_are_subresources_where_there_is_something_to_write() -
     assert found == {
         "TrainingRun": {"status": {}},
         "InferenceService": {"status": {}, "scale": scale},
-        "AcceleratorProfile": {},
+        "AcceleratorProfile": {"status": {}},
         "PlacementPolicy": {"status": {}},
     }
 
@@ -81,6 +81,7 @@ def test_the_only_default_of_a_spec_is_the_replicas_of_a_service() -> None:
     assert defaults == {
         "TrainingRun.status": unseen,
         "InferenceService.status": unseen,
+        "AcceleratorProfile.status": unseen,
         "PlacementPolicy.status": unseen,
         "InferenceService.spec.replicas": 1,
     }

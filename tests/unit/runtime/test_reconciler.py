@@ -39,7 +39,6 @@ class Setting:
         metrics = self.api.metrics
         self.queue = WorkQueue(first_retry=0.01)
         self.feeds = Feeds(client, self.queue, 60, GATHER)
-        self.feeds.started = True
         self.stores = self.feeds.stores
         self.placer = Placer(
             nodes=self.stores.nodes,
@@ -67,6 +66,8 @@ class Setting:
         )
         self.feeds.objects.put("AcceleratorProfile", raw("AcceleratorProfile", "gpu", 1, profile_spec()))
         self.stores.nodes.feed(("", "node-a"), node(devices=4), 1)
+        # From here on a change is a reason to act; the profile's own status is looked at elsewhere.
+        self.feeds.started = True
 
     def run(self, name: str = "hello", **spec: Any) -> Key:
         """A run, on the server and in the store."""

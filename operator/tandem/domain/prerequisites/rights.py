@@ -46,7 +46,11 @@ class Account:
 
 _ROLE = (
     (GROUP, "trainingruns inferenceservices acceleratorprofiles placementpolicies", "get list watch"),
-    (GROUP, "trainingruns/status inferenceservices/status placementpolicies/status", "patch"),
+    (
+        GROUP,
+        "trainingruns/status inferenceservices/status acceleratorprofiles/status placementpolicies/status",
+        "patch",
+    ),
     (GROUP, "trainingruns/finalizers inferenceservices/finalizers", "update"),
     ("", "pods", "get list watch create delete"),
     ("", "services", "get list watch create update delete"),

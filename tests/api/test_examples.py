@@ -35,8 +35,9 @@ def test_a_shown_manifest_is_taken_as_it_stands(server: Server, file: Path) -> N
         assert stored["spec"].items() >= item["spec"].items()
 
 
-def test_the_manifests_of_the_readme_are_taken(server: Server) -> None:
-    blocks = (ROOT / "README.md").read_text(encoding="utf-8").split("```yaml\n")[1:]
+@pytest.mark.parametrize("page", ["README.md", "docs/policy.md"])
+def test_the_manifests_of_a_page_are_taken(server: Server, page: str) -> None:
+    blocks = (ROOT / page).read_text(encoding="utf-8").split("```yaml\n")[1:]
     items = [item for block in blocks for item in ours(block.split("```")[0])]
     assert items
     for item in items:

@@ -11,75 +11,10 @@ from typing import Any
 import pytest
 import structlog
 import yaml
-from aiohttp import web
 
 from tandem.entry.cli import main
-from tests.cluster.fake_api import FakeApi, status
-
-Object = dict[str, Any]
-OURS = "/apis/tandem.dev/v1alpha1"
-CREATED = "2026-11-23T09:00:00Z"
-
-
-def metadata(name: str, **more: Any) -> Object:
-    return {"name": name, "uid": f"{name}-uid", "resourceVersion": "7", "creationTimestamp": CREATED, **more}
-
-
-def node(name: str, make: str, devices: int) -> Object:
-    offered = {f"example.com/{make}": str(devices)}
-    conditions = [{"type": "Ready", "status": "True"}]
-    return {
-        "metadata": metadata(name, labels={"make": make}),
-        "spec": {},
-        "status": {"capacity": offered, "allocatable": offered, "conditions": conditions},
-    }
-
-
-def profile(make: str) -> Object:
-    resource = {"type": "ExtendedResource", "extendedResource": {"name": f"example.com/{make}"}}
-    return {"metadata": metadata(f"make-{make}"), "spec": {"nodeSelector": {"make": make}, "allocation": resource}}
-
-
-def pod(name: str, node_name: str, resource: str, devices: int) -> Object:
-    container = {"name": "c", "resources": {"requests": {resource: str(devices)}}}
-    return {
-        "metadata": metadata(name, namespace="others"),
-        "spec": {"nodeName": node_name, "containers": [container]},
-        "status": {"phase": "Running"},
-    }
-
-
-def manifest(kind: str, name: str, **spec: Any) -> Object:
-    body = {"image": "registry.example/x:1", "devicesPerPod": 4, **spec}
-    return {"apiVersion": "tandem.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": body}
-
-
-class Cluster:
-    """Two makes: two nodes of make a with four devices each, one of make b with eight."""
-
-    def __init__(self) -> None:
-        kinds = ("TrainingRun", "InferenceService", "AcceleratorProfile", "PlacementPolicy")
-        self.discovery: Object = {"resources": [{"kind": kind} for kind in kinds]}
-        self.lists: dict[str, list[Object]] = {
-            "/api/v1/nodes": [node("a-0", "a", 4), node("a-1", "a", 4), node("b-0", "b", 8)],
-            "/api/v1/pods": [],
-            f"{OURS}/acceleratorprofiles": [profile("a"), profile("b")],
-            f"{OURS}/placementpolicies": [],
-        }
-        self.forbidden = ""
-        """The path that the caller may not read."""
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        """As the API server would; a write or a watch has no place here."""
-        assert request.method == "GET"
-        assert "watch" not in request.query
-        if request.path == self.forbidden:
-            return web.json_response(status(403, "Forbidden", f"{request.path} is forbidden"), status=403)
-        if request.path == OURS:
-            return web.json_response(self.discovery)
-        items = self.lists.get(request.path, [])
-        return web.json_response({"metadata": {"resourceVersion": "9"}, "items": items})
-
+from tests.cluster.devices_world import CREATED, OURS, Cluster, Object, manifest, metadata, pod
+from tests.cluster.fake_api import FakeApi
 
 Plan = Callable[..., Any]
 
@@ -120,6 +55,8 @@ async def test_a_run_that_has_room(cluster: Cluster, plan: Plan, capsys: pytest.
     assert capsys.readouterr().out.splitlines() == [
         "TrainingRun team/r: would be placed on make-a",
         "  make-a is the first listed that fits 2 pods x 4 example.com/a",
+        "  VARIANT  ACCELERATOR  ASKS   FITS  FREE  TOTAL  NODES  VERDICT",
+        "  main     make-a       2 x 4  2     8     8      2      Chosen",
         "  STATUS would be Starting: attempt 1 on make-a: making 2 pods",
         "  would make Service r-tr, Pod r-a1-0, Pod r-a1-1",
     ]
@@ -133,10 +70,12 @@ async def test_a_variant_that_is_full_is_rejected_with_numbers(
     assert await plan(manifest("TrainingRun", "r", pods=2, variants=variants)) == 0
     told = capsys.readouterr().out
     assert "TrainingRun default/r: would be placed on make-b\n" in told
-    rejected = (
-        "rejected: first on make-a: DoesNotFitNow: 2 pods x 4 devices asked for; 7 of 8 devices are free on 2 nodes"
-    )
-    assert rejected in told
+    assert told.splitlines()[2:6] == [
+        "  VARIANT  ACCELERATOR  ASKS   FITS  FREE  TOTAL  NODES  VERDICT",
+        "  first    make-a       2 x 4  1     7     8      2      DoesNotFitNow",
+        "    2 pods x 4 devices asked for; 7 of 8 devices are free on 2 nodes",
+        "  second   make-b       2 x 4  2     8     8      1      Chosen",
+    ]
 
 
 async def test_a_service_that_finds_room_for_a_part(
@@ -161,6 +100,8 @@ async def test_each_object_of_a_file_takes_its_devices_from_the_next(
     assert one["placement"]["chosen"] == "make-a"
     assert two["ready"]["reason"] == "Queued"
     assert two["placement"]["rejected"][0]["reason"] == "DoesNotFitNow"
+    assert [row["free"] for item in (one, two) for row in item["candidates"]] == [8, 0]
+    assert two["candidates"][0]["verdict"] == "DoesNotFitNow"
 
 
 async def test_what_others_were_promised_counts_as_taken(

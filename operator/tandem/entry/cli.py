@@ -1,4 +1,4 @@
-"""The command line: `tandem run`, `tandem check`, `tandem plan`, `tandem crds`."""
+"""The command line: `tandem run`, `tandem check`, `tandem plan`, `tandem explain`, `tandem crds`."""
 
 import argparse
 import asyncio
@@ -15,7 +15,7 @@ from tandem.cluster.backoff import Backoff
 from tandem.cluster.client import ApiError, Client, CredentialsError
 from tandem.cluster.lease import Lease, LeaseLostError
 from tandem.cluster.metrics import Metrics
-from tandem.entry import check, handlers, plan
+from tandem.entry import check, explain, handlers, plan
 from tandem.runtime import logs
 from tandem.runtime.app import EndedError, Operator
 from tandem.runtime.resync import CrdsMissingError
@@ -37,11 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("crds", help="print the CustomResourceDefinitions, for `kubectl apply --server-side -f -`")
     check.register(commands)
     plan.register(commands)
+    explain.register(commands)
     parsed = parser.parse_args(arguments)
     if parsed.command == "check":
         return check.execute(parsed)
     if parsed.command == "plan":
         return plan.execute(parsed)
+    if parsed.command == "explain":
+        return explain.execute(parsed)
     if parsed.command == "crds":
         return _print_crds()
     given = {name: value for name, value in vars(parsed).items() if name != "command"}

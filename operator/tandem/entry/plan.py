@@ -15,6 +15,7 @@ from tandem.cluster.client import ApiError, Client, CredentialsError
 from tandem.cluster.metrics import Metrics
 from tandem.domain.prerequisites.finding import some
 from tandem.domain.words import times
+from tandem.entry import chances
 from tandem.runtime import logs
 from tandem.runtime.app import Operator
 from tandem.runtime.forecast import Forecast, fill, forecast
@@ -41,7 +42,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("-n", "--namespace", default="default", help="of objects that name none (default: %(default)s)")
     parser.add_argument("--kubeconfig", help="kubeconfig file; unset: the pod's service account, or KUBECONFIG")
     parser.add_argument("--context", help="context of the kubeconfig; unset: the current one")
-    parser.add_argument("--output", choices=("text", "json"), default="text", help="json: a list with all details")
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="json: all details")
 
 
 def execute(parsed: argparse.Namespace) -> int:
@@ -103,10 +104,7 @@ def _text(item: Forecast) -> str:
         for share in item.status.get("variants") or ()
         if share["replicas"]
     ]
-    lines += [
-        f"  rejected: {one['variant']} on {one['accelerator']}: {one['reason']}: {one['message']}"
-        for one in placement.get("rejected") or ()
-    ]
+    lines += [f"  {line}" for line in chances.table(item)]
     lines.append(f"  STATUS would be {ready.get('reason', '')}: {ready.get('message', '')}")
     made = [f"{child.body['kind']} {child.name}" for child in item.plan.create]
     if made:
@@ -131,5 +129,6 @@ def _row(item: Forecast) -> Mapping[str, Any]:
         "ready": {"reason": ready.get("reason"), "message": ready.get("message")},
         "placement": item.status.get("placement"),
         "variants": item.status.get("variants"),
+        "candidates": chances.rows(item),
         "creates": [{"kind": child.body["kind"], "name": child.name} for child in item.plan.create],
     }

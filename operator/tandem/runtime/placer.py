@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from tandem.cluster.metrics import Metrics
 from tandem.cluster.store import Store
 from tandem.domain.observed import ForeignPod, Key, NodeRecord, OwnPod
-from tandem.domain.placement.fit import Snapshot
+from tandem.domain.placement.fit import Room, Snapshot
 from tandem.domain.placement.holders import Held
 from tandem.domain.placement.ledger import Ledger
 from tandem.domain.placement.line import Line
-from tandem.domain.placement.place import Reservation, serve
+from tandem.domain.placement.place import Reservation, rooms, serve
 from tandem.domain.placement.policy import Policies
-from tandem.domain.placement.request import Ask, Decision, Demand, Grant
+from tandem.domain.placement.request import Ask, Decision, Demand, Grant, Option
 
 Pod = OwnPod | ForeignPod
 
@@ -104,6 +104,10 @@ class Placer:
     def devices_on(self, profile: str) -> int:
         """Devices that runs and services hold on a profile."""
         return sum(count for holder, count in self._holders.counts.items() if holder.profile == profile)
+
+    def rooms(self, options: Iterable[Option], priority: int) -> list[Room]:
+        """What each option, alone, would find now; see place.rooms."""
+        return rooms(options, priority, self.snapshot(), self._reservations(), self.now())
 
     def withdraw(self, uid: str) -> None:
         """The object asks for nothing more; what it was granted stays reserved."""

@@ -19,7 +19,7 @@ from tandem.domain.invalid import plan_invalid
 from tandem.domain.inventory.plan import plan_profile
 from tandem.domain.observed import Key
 from tandem.domain.placement.place import may_fit
-from tandem.domain.placement.request import Decision
+from tandem.domain.placement.request import Ask, Decision
 from tandem.domain.plan import Event, Plan, Problem, ProblemKind
 from tandem.domain.serving.plan import plan_service
 from tandem.domain.timing import Timing
@@ -148,6 +148,10 @@ class Reconciler:
     async def decide(self, stored: StoredObject) -> Plan:
         """The plan, with the placer's answer in it where one is needed."""
         return await self._answered(stored, self._plan(stored))
+
+    def ask(self, stored: StoredObject) -> Ask | None:
+        """What it would ask the placer for now; None where it needs no decision."""
+        return self._plan(stored).ask
 
     async def _answered(self, stored: StoredObject, plan: Plan) -> Plan:
         if plan.ask is None:

@@ -119,15 +119,7 @@ def place(
 
 def serve(line: Line, state: Snapshot, reservations: Sequence[Reservation], now: datetime) -> Answers:
     """Decisions about all that wait in line."""
-    held = state.held.under(state.held.policies)
-    others = sorted(state.waiting.items(), key=_turn) if state.pods_known else []
-    board = _Board(replace(state, held=held), dict(state.used), now, others=others)
-    for item in reservations:
-        if item.owner is not None:
-            holder = Holder(item.owner.kind, item.owner.namespace, item.option.profile.name)
-            held.add(holder, item.pods * item.option.devices)
-    for option, pods in _together(reservations):
-        board.take(option, pods)
+    board = _board(state, reservations, now)
     given: dict[str, Decision] = {}
     refused: dict[Demand, Decision] = {}
     heads = [(asks[0].order, 0, asks) for asks in line.kinds()]
@@ -146,6 +138,29 @@ def serve(line: Line, state: Snapshot, reservations: Sequence[Reservation], now:
         if index < len(asks):
             heappush(heads, (asks[index].order, index, asks))
     return Answers(given, refused)
+
+
+def rooms(
+    options: Iterable[Option], priority: int, state: Snapshot, reservations: Sequence[Reservation], now: datetime
+) -> list[Room]:
+    """What each option, alone, would find for pods of this priority, were they the first in the queue."""
+    board = _board(state, reservations, now)
+    board.let_pass(priority)
+    return [board.room(option) for option in options]
+
+
+def _board(state: Snapshot, reservations: Sequence[Reservation], now: datetime) -> _Board:
+    """Devices before the first decision."""
+    held = state.held.under(state.held.policies)
+    others = sorted(state.waiting.items(), key=_turn) if state.pods_known else []
+    board = _Board(replace(state, held=held), dict(state.used), now, others=others)
+    for item in reservations:
+        if item.owner is not None:
+            holder = Holder(item.owner.kind, item.owner.namespace, item.option.profile.name)
+            held.add(holder, item.pods * item.option.devices)
+    for option, pods in _together(reservations):
+        board.take(option, pods)
+    return board
 
 
 def _turn(waiting: tuple[Others, int]) -> tuple[int, int, str, tuple[tuple[str, str], ...]]:

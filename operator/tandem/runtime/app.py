@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -76,6 +77,7 @@ class Operator:
             wake=self.feeds.wake,
             hold_seconds=self.timing.reservation,
             metrics=metrics,
+            record=partial(_append, Path(settings.decisions_file)) if settings.decisions_file else None,
         )
         self.feeds.placer = self.placer
         applier = Applier(client, self.feeds, settings.writes)
@@ -297,6 +299,15 @@ class Operator:
             free[name] = devices.free or 0
             used[name] = devices.others or 0
         return free, used
+
+
+def _append(file: Path, line: str) -> None:
+    try:
+        with file.open("a", encoding="utf-8") as sink:
+            sink.write(line + "\n")
+    except OSError as error:
+        # A decision must not fail for want of a place to note it down.
+        log.warning("decision not recorded", file=str(file), problem=str(error))
 
 
 async def _cancel(tasks: Collection[asyncio.Future[Any]]) -> None:

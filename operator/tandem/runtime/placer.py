@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from tandem.cluster.metrics import Metrics
 from tandem.cluster.store import Store
 from tandem.domain.observed import ForeignPod, Key, NodeRecord, OwnPod
+from tandem.domain.placement import record
 from tandem.domain.placement.fit import Room, Snapshot
 from tandem.domain.placement.holders import Held
 from tandem.domain.placement.ledger import Ledger
 from tandem.domain.placement.line import Line
-from tandem.domain.placement.place import Reservation, rooms, serve
+from tandem.domain.placement.place import Answers, Reservation, rooms, serve
 from tandem.domain.placement.policy import Policies
 from tandem.domain.placement.request import Ask, Decision, Demand, Grant, Option
 
@@ -52,6 +53,8 @@ class Placer:
     policies: Callable[[], Policies] = Policies
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    record: Callable[[str], object] | None = None
+    """Told of every decision, as domain/placement/record writes it."""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _held: dict[str, list[_Held]] = field(default_factory=dict)
     _line: Line = field(default_factory=Line)
@@ -147,7 +150,7 @@ class Placer:
         self._freed.clear()
         if not self._line:
             return
-        answers = serve(self._line, self.snapshot(), self._reservations(), self.now())
+        answers = self._answer(self._line)
         for uid, decision in answers.given.items():
             self._give(uid, decision)
         for demand, decision in answers.refused.items():
@@ -156,11 +159,17 @@ class Placer:
     def _place(self, ask: Ask) -> Decision:
         """Place one, behind those who wait too long: none of them can be served yet, but they keep devices from it."""
         ahead = [item for item in self._line.holding(self.now()) if item.order < ask.order]
-        answers = serve(Line([*ahead, ask]), self.snapshot(), self._reservations(), self.now())
+        answers = self._answer(Line([*ahead, ask]))
         for item in ahead:
             if item.uid in answers.given:
                 self._give(item.uid, answers.given[item.uid])
         return answers.of(ask)
+
+    def _answer(self, line: Line) -> Answers:
+        state, reservations, now = self.snapshot(), self._reservations(), self.now()
+        if self.record is not None:
+            self.record(record.record(list(line), state, reservations, now))
+        return serve(line, state, reservations, now)
 
     def _give(self, uid: str, decision: Decision) -> None:
         """Somebody in line gets something. A gang's grant is kept for it; replicas may have been asked for anew meanwhile,

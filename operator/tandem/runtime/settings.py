@@ -36,6 +36,13 @@ class Settings(BaseSettings):
     resync_seconds: Annotated[
         float, Field(gt=0, description="Seconds between comparisons of all objects with the server.")
     ] = 300.0
+    decisions_file: Annotated[
+        str | None,
+        Field(
+            description="File to which every placement decision is appended with all that it was made from, a line of JSON"
+            " each, to be replayed elsewhere. It holds names of nodes and objects, and grows fast. Unset: none."
+        ),
+    ] = None
     status_delay: Annotated[
         float,
         Field(ge=0, description="Seconds over which what merely gets on is gathered into one look and one status."),

@@ -14,6 +14,7 @@ from tandem.cluster.metrics import Metrics
 from tandem.cluster.store import Store
 from tandem.domain.observed import ForeignPod, Key, NodeRecord, OwnPod
 from tandem.domain.placement.place import Reservation
+from tandem.domain.placement.record import replay
 from tandem.domain.placement.request import Ask, Grant
 from tandem.runtime.placer import Placer
 from tests.cluster.fake_api import until
@@ -319,6 +320,20 @@ async def test_reservations_survive_the_operator_between_decision_and_creation(w
     assert await again.fits("third")
     again.put("first-a1-0", own_pod("first-uid", rank=0, node="node-a"))
     assert not await again.fits("second", pods=2)
+
+
+async def test_every_decision_can_be_replayed_from_its_record(world: World) -> None:
+    records: list[str] = []
+    world.placer.record = records.append
+    assert await world.fits("first", pods=3)
+    assert not await world.fits("second", pods=2)
+    world.set_node(node("node-b"))
+    await world.woken_by_now("second")
+    decided = [
+        {uid: sum(grant.pods for grant in decision.grants) for uid, decision in replay(text).items()}
+        for text in records
+    ]
+    assert decided == [{"first-uid": 3}, {"second-uid": 0}, {"second-uid": 2}]
 
 
 class Forgetful(Placer):

@@ -298,6 +298,7 @@ class Feeds:
                 self.wake(stored.key)
 
     def _capacity_changed(self) -> None:
+        self.policy_news()
         if self.placer is not None:
             self.placer.capacity_changed()
 

@@ -67,6 +67,9 @@ class PolicyReports:
             except ApiError as error:
                 log.warning("statuses of policies were not written", problem=error.message)
                 self._due.set()
+            except Exception:
+                # What is wrong with a report must not end the placing of work; the next change is another try.
+                log.exception("statuses of policies could not be made")
 
     async def write(self) -> None:
         """Bring every policy's status up to date. Raises ApiError."""

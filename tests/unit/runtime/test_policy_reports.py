@@ -116,6 +116,14 @@ async def test_a_write_that_fails_or_comes_too_late_is_made_again(world: World) 
     assert await settled(world) == [("a", "InForce")]
 
 
+async def test_a_report_that_cannot_be_made_ends_nothing(world: World) -> None:
+    world.put("a", SHARE)
+    world.answers = [RuntimeError("a bug")]
+    assert await settled(world) == []
+    world.reports.changed()
+    assert await settled(world) == [("a", "InForce")]
+
+
 async def test_without_policies_nobody_looks_at_the_cluster(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world, "snapshot", None)
     world.reports.changed()

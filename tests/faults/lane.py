@@ -15,7 +15,7 @@ from tandem.cluster import credentials
 from tests.faults import oracles, state
 from tests.faults.kubelet import DEVICES, Kubelet
 from tests.faults.operator import PlannedOperator
-from tests.faults.plans import CLEAN, Places, Plan
+from tests.faults.plans import CLEAN, LEASE_LOST, LEASE_SECONDS, Places, Plan
 from tests.faults.proxy import Proxy
 from tests.faults.recorder import Recorder
 from tests.faults.stage import CONVERGE_SECONDS, GoneError, Stage, StuckError, profile, send
@@ -69,6 +69,7 @@ class Lane:
         self._references: dict[str, Reference] = {}
         self._environment: dict[str, str] = {}
         self._restarting: asyncio.Task[None] | None = None
+        self._dwelt = False
 
     async def __aenter__(self) -> Self:
         self._plane.start()
@@ -173,13 +174,16 @@ class Lane:
             wanted=reference.stations if reference else None,
             masked=reference.masked if reference else frozenset(),
             cut_short=lambda: plan.action == "gone" and self._proxy.fired.is_set(),
+            dwell=lambda: self._dwell(plan),
         )
+        self._dwelt = False
         self.operator.empty_log()
         self._kubelet.release()
         self._proxy.remove = stage.remove
         await stage.open()
         self._proxy.arm(plan, namespace, HEROES[plan.story])
         helper = asyncio.create_task(self._be_the_neighbour(plan, stage))
+        keeper = asyncio.create_task(self._keep_alive(plan))
         problems: list[str] = []
         restarted: list[Exchange] = []
         ended_early = False
@@ -191,6 +195,8 @@ class Lane:
             await asyncio.sleep(REST_SECONDS)
         except StuckError as error:
             problems.append(f"P1 P10 {error}")
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
         if not problems and not ended_early:
             restarted = await self._start_again(stage)
         if not problems:
@@ -211,6 +217,7 @@ class Lane:
             operator_log=self.operator.text(),
             after_restart=restarted,
             operator_runs=self.operator.running(),
+            leases=[item for item in self._proxy.log.exchanges if item.resource == "leases"],
         )
         problems += oracles.check(story)
         if reference is not None and not ended_early:
@@ -240,7 +247,8 @@ class Lane:
         self.operator.kill()
         self._proxy.life += 1
         await self.operator.start(self._environment)
-        await asyncio.sleep(REST_SECONDS)
+        # Where there is a Lease, the dead one's has to run out before the new one acts.
+        await asyncio.sleep(REST_SECONDS + (LEASE_SECONDS if "TANDEM_LEASE_NAME" in self._environment else 0))
         life = self._proxy.life
         return [item for item in self._proxy.log.of(stage.namespace) if item.life == life and item.mutating]
 
@@ -249,6 +257,21 @@ class Lane:
         self.operator.kill()
         self._proxy.life += 1
         self._restarting = asyncio.create_task(self.operator.start(self._environment))
+
+    def _dwell(self, plan: Plan) -> float:
+        """Seconds until the Lease that has just broken has run out: only a story that goes on after it tells who writes then."""
+        if self._dwelt or plan.action not in LEASE_LOST or not self._proxy.fired.is_set():
+            return 0.0
+        self._dwelt = True
+        return LEASE_SECONDS + 0.2
+
+    async def _keep_alive(self, plan: Plan) -> None:
+        """Whoever has lost the Lease ends by itself, and is started again as a kubelet would."""
+        while plan.on_lease:
+            await asyncio.sleep(0.05)
+            if not self.operator.running():
+                self._proxy.life += 1
+                await self.operator.start(self._environment)
 
     async def _be_the_neighbour(self, plan: Plan, stage: Stage) -> str:
         """While an object is poisoned, another one must come up as if nothing were."""

@@ -50,6 +50,7 @@ class Verdict:
 
 
 CLIENT, APPLIER, INFORMER = "cluster/client.py", "cluster/applier.py", "cluster/informer.py"
+LEASE = "cluster/lease.py"
 QUEUE, RECONCILER, APP = "runtime/workqueue.py", "runtime/reconciler.py", "runtime/app.py"
 
 MUTANTS = (
@@ -195,6 +196,19 @@ MUTANTS = (
             ),
         ),
         ("training/429/create.services.run-tr#1",),
+    ),
+    Mutant(
+        "a Lease that ran out not noticed",
+        (
+            (LEASE, "return self._clock() < self._sent + self._times.renew", "return self._sent > 0"),
+            (LEASE, "return self._sent + self._times.duration - self._clock() if", "return self._times.duration if"),
+        ),
+        ("training/lease-silent/create.pods.run-a1-0#1",),
+    ),
+    Mutant(
+        "another's Lease taken back",
+        ((LEASE, 'if other not in ("", self.holder):', "if not other:"),),
+        ("training/lease-taken/create.pods.run-a1-0#1",),
     ),
     Mutant(
         "no pause between tries",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.faults import state, traffic
-from tests.faults.plans import RETRY_AFTER
+from tests.faults.plans import LEASE_SECONDS, RETRY_AFTER
 from tests.faults.recorder import Object, Seen
 from tests.faults.stage import SECRET
 from tests.faults.traffic import Exchange
@@ -30,6 +30,8 @@ class Told:
     operator_log: str = ""
     after_restart: Sequence[Exchange] = ()
     operator_runs: bool = True
+    leases: Sequence[Exchange] = ()
+    """Requests for the Lease; none where the operator has no other replica."""
 
 
 def check(told: Told) -> list[str]:
@@ -43,6 +45,7 @@ def check(told: Told) -> list[str]:
         *_transitions(told),
         *_no_rollout_told_too_early(told),
         *_no_children_of_the_gone(told),
+        *_fenced(told),
         *_patience(told),
         *_attempts(told),
         *_no_half_made_gang(told),
@@ -183,6 +186,30 @@ def _no_children_of_the_gone(told: Told) -> Iterator[str]:
             gone.add(known[item.name])
         if item.verb == "create" and item.mutating and gone.intersection(traffic.owners(item.body)):
             yield f"P11 {item.label} after the API server said that its owner is gone"
+
+
+def _fenced(told: Told) -> Iterator[str]:
+    """P12: who acts by a Lease writes nothing once it has run out, nor once it was seen to be another's."""
+    if not told.leases:
+        return
+    everything = sorted([*told.leases, *told.exchanges], key=lambda item: item.answered or item.time)
+    # What led when the log began had renewed the Lease shortly before.
+    begin = min(item.time for item in everything)
+    until: dict[int, float] = {}
+    taken: set[int] = set()
+    for item in everything:
+        if item.resource != "leases":
+            late = item.time - until.get(item.life, begin + LEASE_SECONDS)
+            if item.mutating and late > 0:
+                yield f"P12 {item.label} came {late:.2f} s after its sender had lost the Lease"
+        elif item.verb == "update" and item.status == 200:
+            if item.life in taken:
+                yield "P12 the Lease was taken from another who held it"
+            until[item.life] = item.time + LEASE_SECONDS
+        elif item.fault == "lease-taken":
+            taken.add(item.life)
+        elif item.verb == "get" and item.life in taken:
+            until[item.life] = item.answered
 
 
 def _patience(told: Told) -> Iterator[str]:

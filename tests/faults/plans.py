@@ -1,7 +1,7 @@
 """Fault plans: one fault at one place of a story, and all places there are.
 
 A plan's id says all about it: STORY/ACTION/PLACE. For a write the place is its name in the log of a run without faults
-(`traffic.label`); for a watch it is the resource and the event at which it breaks.
+(`traffic.label`); for a watch it is the resource and the event at which it breaks; for the Lease, the write after which it does.
 """
 
 import hashlib
@@ -21,6 +21,12 @@ the user deletes the object first. poison: from here on every write for the obje
 WATCH_ACTIONS = ("cut", "silent", "410", "stale", "duplicate")
 """cut: the connection breaks before the event. silent: it stays open and nothing comes any more. 410: the version is too old, until
 there was a new list. stale: this and all later events come late. duplicate: each comes twice."""
+LEASE_LOST = ("lease-silent", "lease-taken")
+LEASE_ACTIONS = ("lease-409", "lease-500", "lease-unheard", *LEASE_LOST)
+"""What happens to the Lease, by which one of several replicas acts, from the first renewal after a write on. lease-409, lease-500:
+the renewal is answered so. lease-unheard: it is done, and its answer gets lost. lease-silent: no request for the Lease is answered any
+more, until the process has ended. lease-taken: another replica has taken it."""
+ACTIONS = (*WRITE_ACTIONS, *WATCH_ACTIONS, *LEASE_ACTIONS)
 
 RETRY_AFTER = 2
 """Seconds; long enough to be told from the operator's own first pause."""
@@ -28,6 +34,16 @@ STALE_SECONDS = 1.0
 
 HASTE = {"TANDEM_WATCH_SILENCE": "2", "TANDEM_RESYNC_SECONDS": "2"}
 """Silence is found out by time, so for these plans it is short; all others must do without the safety net."""
+LEASE_SECONDS = 2.0
+LEASE_NAME = "tandem-faults"
+WITH_LEASE = {
+    "TANDEM_LEASE_NAMESPACE": "default",
+    "TANDEM_LEASE_NAME": LEASE_NAME,
+    "TANDEM_LEASE_SECONDS": str(LEASE_SECONDS),
+    "TANDEM_LEASE_RENEW_SECONDS": "1.2",
+    "TANDEM_LEASE_RETRY_SECONDS": "0.3",
+}
+"""A Lease that is lost, and free for the next life, within a story."""
 
 
 @dataclass(frozen=True, order=True)
@@ -49,8 +65,15 @@ class Plan:
         return self.action in WATCH_ACTIONS
 
     @property
+    def on_lease(self) -> bool:
+        """Whether the operator acts by a Lease, which breaks."""
+        return self.action in LEASE_ACTIONS
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """Settings of the operator beyond the usual ones."""
+        if self.on_lease:
+            return WITH_LEASE
         return HASTE if self.action == "silent" else {}
 
     @property
@@ -70,8 +93,8 @@ class Places:
 def parse(text: str) -> Plan:
     """The plan of an id. Raises ValueError."""
     story, action, place = (*text.split("/", 2), "", "")[:3]
-    if action not in (CLEAN, *WRITE_ACTIONS, *WATCH_ACTIONS) and action:
-        raise ValueError(f"{text}: no such action; there are {', '.join((*WRITE_ACTIONS, *WATCH_ACTIONS))}")
+    if action not in (CLEAN, *ACTIONS) and action:
+        raise ValueError(f"{text}: no such action; there are {', '.join(ACTIONS)}")
     return Plan(story, action or CLEAN, place)
 
 
@@ -81,6 +104,9 @@ def enumerate_plans(story: str, places: Places) -> list[Plan]:
         Plan(story, action, place) for action in WRITE_ACTIONS for place in places.writes if _makes_sense(action, place)
     ]
     plans += [Plan(story, action, place) for action in WATCH_ACTIONS for place in places.events]
+    # A gang is half made then, and enough of the story is left to see who goes on with it.
+    pods = [place for place in places.writes if place.startswith("create.pods.")]
+    plans += [Plan(story, action, place) for action in LEASE_ACTIONS for place in pods]
     return sorted(plans)
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from tandem.cluster.paths import describe
 from tests.faults import traffic
-from tests.faults.plans import ANSWERS, RETRY_AFTER, STALE_SECONDS, Plan
+from tests.faults.plans import ANSWERS, LEASE_SECONDS, RETRY_AFTER, STALE_SECONDS, Plan
 from tests.faults.traffic import Exchange, Log
 
 REASONS = {409: "Conflict", 410: "Expired", 429: "TooManyRequests", 500: "InternalError"}
@@ -41,6 +41,8 @@ class Proxy:
         self._plan: Plan | None = None
         self._namespace = ""
         self._heroes: Sequence[tuple[str, str]] = ()
+        self._leader: int | None = None
+        """The life whose Lease breaks, once the write has come after which it does."""
         self._expired: dict[str, int] = {}
         """Resource -> version that is too old for its watches, until there was a list."""
         self._slow_down: Exchange | None = None
@@ -70,6 +72,7 @@ class Proxy:
         self._plan, self._namespace, self._heroes = plan, namespace, heroes
         self.log.forget()
         self.events = {}
+        self._leader = None
         self._expired = {}
         self._slow_down = None
         self.late = set()
@@ -94,6 +97,8 @@ class Proxy:
     def _action(self, exchange: Exchange) -> str:
         """The fault that is due at this request, if any."""
         plan = self._plan
+        if plan is not None and plan.on_lease:
+            return self._lease_action(plan, exchange)
         if plan is None or plan.on_watch or exchange.namespace != self._namespace:
             return ""
         if plan.action == "poison" and self.fired.is_set() and not self.lifted.is_set():
@@ -108,6 +113,15 @@ class Proxy:
             self._slow_down = exchange
         return plan.action
 
+    def _lease_action(self, plan: Plan, exchange: Exchange) -> str:
+        if self._leader is None and exchange.namespace == self._namespace and exchange.label == plan.place:
+            self._leader = exchange.life
+        if exchange.resource != "leases" or exchange.life != self._leader:
+            return ""
+        if plan.action != "lease-silent" and (exchange.verb != "update" or self.fired.is_set()):
+            return ""
+        return plan.action
+
     async def _break(self, action: str, request: web.Request, data: bytes, exchange: Exchange) -> web.StreamResponse:
         """Do what the action says, and answer."""
         if action == "crash-before":
@@ -115,8 +129,14 @@ class Proxy:
             return self._cut(request)
         if action == "drop-request":
             return self._cut(request)
-        if action in ANSWERS:
-            return self._refuse(exchange, ANSWERS[action])
+        if action.removeprefix("lease-") in ANSWERS:
+            return self._refuse(exchange, ANSWERS[action.removeprefix("lease-")])
+        if action == "lease-silent":
+            # Longer than anybody waits for it.
+            await asyncio.sleep(LEASE_SECONDS)
+            return self._cut(request)
+        if action == "lease-taken":
+            await self._take(request.path)
         if action == "poison":
             return self._refuse(exchange, 500)
         if action == "gone":
@@ -129,12 +149,20 @@ class Proxy:
         if action == "crash-after":
             self.crash()
             return self._cut(request)
-        if action == "drop-reply":
+        if action in ("drop-reply", "lease-unheard"):
             return self._cut(request)
         if action == "exists" and exchange.committed:
             return self._refuse(exchange, 409, "AlreadyExists")
         exchange.status, exchange.answered = answer.status, time.monotonic()
         return answer
+
+    async def _take(self, path: str) -> None:
+        """Take the Lease as another replica would that has seen it run out."""
+        async with self._session.get(self._server + path) as reply:
+            lease = await reply.json()
+        lease["spec"]["holderIdentity"] = "somebody-else"
+        async with self._session.put(self._server + path, json=lease) as reply:
+            assert reply.status == 200, await reply.text()
 
     def _hero_of(self, exchange: Exchange) -> tuple[str, str]:
         """The object that a write is for; children are named after it."""

@@ -46,8 +46,11 @@ class Stage:
         wanted: Mapping[str, Facts] | None = None,
         masked: frozenset[str] = frozenset(),
         cut_short: Callable[[], bool] = lambda: False,
+        dwell: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """`wanted` are the facts at each station, None to learn them. `cut_short` says that the object was taken away."""
+        """`wanted` are the facts at each station, None to learn them. `cut_short` says that the object was taken away, `dwell`
+        for how many seconds the user does nothing at a station.
+        """
         self.namespace = namespace
         self.recorder = recorder
         self.kubelet = kubelet
@@ -58,6 +61,7 @@ class Stage:
         self._wanted = wanted
         self._masked = masked
         self._cut_short = cut_short
+        self._dwell = dwell
 
     async def open(self) -> None:
         """Make the namespace, with objects in it that look like ours and are not."""
@@ -110,6 +114,7 @@ class Stage:
             raise StuckError(f"{name} not reached in {CONVERGE_SECONDS:.0f} s:\n  " + "\n  ".join(lines[:12]))
         if self._cut_short():
             raise GoneError
+        await asyncio.sleep(self._dwell())
 
     async def clear(self) -> None:
         """Take the namespace away, without waiting for it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.lane import Lane
-from tests.faults.plans import WATCH_ACTIONS, WRITE_ACTIONS, enumerate_plans, shuffled
+from tests.faults.plans import LEASE_ACTIONS, WATCH_ACTIONS, WRITE_ACTIONS, enumerate_plans, shuffled
 from tests.faults.stories import STORIES
 
 PER_KIND = 1
@@ -43,6 +43,21 @@ def lane(story: str, loop_of_lanes: asyncio.Runner) -> Iterator[Lane]:
 @pytest.mark.parametrize("action", [*WRITE_ACTIONS, *WATCH_ACTIONS])
 def test_no_property_is_violated(story: str, action: str, lane: Lane, loop_of_lanes: asyncio.Runner) -> None:
     """Replay a violation with `python -m tests.faults PLAN-ID`."""
+    _try(story, action, lane, loop_of_lanes)
+
+
+@pytest.mark.controlplane
+@pytest.mark.parametrize(
+    "story", [pytest.param("contending", marks=pytest.mark.xdist_group("contending"))], indirect=True
+)
+@pytest.mark.parametrize("action", LEASE_ACTIONS)
+def test_nobody_writes_without_the_lease(story: str, action: str, lane: Lane, loop_of_lanes: asyncio.Runner) -> None:
+    """The Lease knows nothing of stories, so a sample of one does."""
+    _try(story, action, lane, loop_of_lanes)
+
+
+def _try(story: str, action: str, lane: Lane, loop_of_lanes: asyncio.Runner) -> None:
+    """So many faults of an action, none of which may violate anything."""
     places = loop_of_lanes.run(lane.reference(story)).places
     plans = shuffled(plan for plan in enumerate_plans(story, places) if plan.action == action)
     fired = 0

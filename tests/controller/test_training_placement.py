@@ -56,7 +56,9 @@ def test_a_run_that_does_not_fit_waits_with_numbers_and_starts_soon_after(scene:
 
 def test_free_devices_that_are_split_over_nodes_do_not_fit(scene: Scene, workers: list[str]) -> None:
     """The sum of free devices is no answer for a pod that needs them on one node."""
-    scene.devices(workers[:2], 3)
+    scene.devices(workers[:2], 4)
+    for index, worker in enumerate(workers[:2]):
+        hold(scene, f"holder-{index}", 1, nodeSelector={"kubernetes.io/hostname": worker, scene.label: "true"})
     scene.run("split", accelerator=scene.profile(), pods=3, devicesPerPod=2, command=EXIT)
 
     [(_, why, message)] = rejections(scene.reason("trun", "split", "Queued", SOON))
@@ -65,6 +67,64 @@ def test_free_devices_that_are_split_over_nodes_do_not_fit(scene: Scene, workers
 
     scene.patch_run("split", {"pods": 2})
     scene.reason("trun", "split", "Succeeded")
+
+
+def test_every_cause_of_waiting_is_told_with_what_mends_it(scene: Scene, workers: list[str]) -> None:
+    """One run with a variant for each; nothing is made for it."""
+    scene.devices(workers[:2], 8)
+    other = {"amd64": "arm64", "arm64": "amd64"}[
+        scene.api.get(f"/api/v1/nodes/{workers[0]}")["status"]["nodeInfo"]["architecture"]
+    ]
+    layer = f"{scene.name}.test.tandem.dev/register"
+    profiles = {
+        "count": scene.profile("-count", counts={"perPod": [1, 2]}),
+        "arch": scene.profile("-arch", architecture=other),
+        "small": scene.profile("-small"),
+        "divided": scene.profile("-divided", excludeNodes={"labels": [{"key": scene.label}]}),
+        "layer": scene.profile("-layer", excludeNodes={"annotations": [layer]}),
+    }
+    scene.run(
+        "why",
+        devicesPerPod=8,
+        pods=4,
+        command=EXIT,
+        variants=[{"name": name, "accelerator": profile} for name, profile in profiles.items()],
+    )
+
+    found = {
+        variant: (why, message) for variant, why, message in rejections(scene.reason("trun", "why", "Queued", SOON))
+    }
+
+    assert {variant: why for variant, (why, _) in found.items()} == {
+        "count": "IllegalCount",
+        "arch": "ArchMismatch",
+        "small": "DoesNotFitNow",
+        "divided": "DoesNotFitNow",
+        "layer": "DoesNotFitNow",
+    }
+    assert (
+        "2 nodes with 16 devices in all hold 2 such pods even when empty: add nodes or ask for less, NeverFits from"
+        in (found["small"][1])
+    )
+    assert "2 nodes that" not in found["divided"][1]
+    assert "4 pods x 8 devices asked for; no node has its labels" in found["divided"][1]
+    assert f"are {'amd64' if other == 'arm64' else 'arm64'}, not {other}" in found["arch"][1]
+    assert scene.pod_names() == []
+
+
+def test_pods_of_others_that_wait_for_devices_go_first(scene: Scene, workers: list[str]) -> None:
+    """What is theirs is not counted as free; one that could go nowhere takes nothing."""
+    scene.devices(workers[:1], 2)
+    # No scheduler is called so: it waits as one whose scheduler is slow.
+    scene.foreign_pod("waits", 2, schedulerName="slow")
+    scene.foreign_pod("nowhere", 1, nodeSelector={scene.label: "nowhere"})
+    scene.run("behind", accelerator=scene.profile(), command=EXIT)
+    queued = scene.reason("trun", "behind", "Queued", SOON)
+    why = "0 of 2 devices are free on 1 node, 2 more are for pods of others that wait and go first"
+    assert rejections(queued) == [("main", "DoesNotFitNow", f"1 pod x 1 device asked for; {why}")]
+
+    scene.delete_pod("waits")
+    scene.reason("trun", "behind", "Succeeded")
 
 
 def test_pods_of_others_count_while_they_hold_devices(scene: Scene, workers: list[str]) -> None:

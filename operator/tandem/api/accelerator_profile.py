@@ -152,6 +152,14 @@ class AcceleratorProfileSpec(Model):
         Field(description="Architecture of the nodes (kubernetes.io/arch); images must be built for it. Default: any."),
     ] = None
     allocation: Annotated[Allocation, Field(description="How pods ask for devices.")]
+    provisioning: Annotated[
+        Literal["Static", "Autoscaled"] | None,
+        Field(
+            description="Autoscaled: an autoscaler adds nodes for pods that wait, so pods are made though no devices are free, and"
+            " may wait 15 minutes for a node unless bindSeconds says otherwise. Static: what does not fit waits without pods."
+            " Default: Static."
+        ),
+    ] = None
     counts: Annotated[Counts | None, Field(description="Legal numbers of devices. Default: any.")] = None
     ranks_per_device: Annotated[
         int | None, Field(ge=1, le=16, description="Processes per device, 2 where a device has two dies. Default: 1.")

@@ -94,6 +94,21 @@ class Reason(StrEnum):
         "IllegalCount",
         "The profile does not allow this number of devices in a pod. The message lists the legal ones.",
     )
+    ARCH_MISMATCH = (
+        "ArchMismatch",
+        "All nodes with the profile's labels are of another architecture than the profile says. Add nodes, or correct the"
+        " profile's `architecture` (images must be built for it).",
+    )
+    NEVER_FITS = (
+        "NeverFits",
+        "The profile's nodes have been too few or too small for ten minutes, even if nothing else ran on them. Add nodes, ask for"
+        " less, or set the profile's `provisioning: Autoscaled` where an autoscaler adds nodes.",
+    )
+    UNHEALTHY = (
+        "Unhealthy",
+        "It would fit if all devices were healthy: a node's allocatable is below its capacity. Look at the device plugin and the"
+        " devices of the profile's nodes.",
+    )
     DOES_NOT_FIT_NOW = (
         "DoesNotFitNow",
         "Too few free devices at the moment. It is looked at again whenever devices become free.",

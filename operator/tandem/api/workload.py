@@ -182,6 +182,13 @@ class Rejected(Model):
     accelerator: Annotated[str, Field(max_length=253, description="Name of the profile, or the selector's labels.")]
     reason: Annotated[str, Field(max_length=63, description="One word from the closed list in docs/reasons.md.")]
     message: Annotated[Message, Field(description="What a person can do, with numbers.")]
+    too_small_since: Annotated[
+        Timestamp | None,
+        Field(
+            description="Since when its nodes have been too few or too small for it, even when empty. Ten minutes later, by"
+            " default, the reason is NeverFits. Absent where they are not."
+        ),
+    ] = None
 
 
 RejectedList = Annotated[

@@ -39,5 +39,9 @@ class Timing:
     """A waiting object is looked at again after this, should every event have been missed."""
     cleanup: float = 86400
     """How long the pods of a run that has ended for good are kept, for their logs."""
+    never_fits: float = 600
+    """How long nodes must have been too small before that is taken for lasting."""
+    provision: float = 900
+    """From the last pod's creation until all pods must have a node, where an autoscaler adds nodes."""
     reservation: float = 600
     """How long decided but unbound pods keep their devices reserved."""

@@ -114,6 +114,12 @@ class Settings(BaseSettings):
     look_again_seconds: Annotated[
         float, Field(gt=0, description="Seconds until a waiting object is looked at again.")
     ] = Timing.look_again
+    never_fits_seconds: Annotated[
+        float, Field(ge=0, description="Seconds nodes must have been too small before NeverFits is told.")
+    ] = Timing.never_fits
+    provision_seconds: Annotated[
+        float, Field(ge=0, description="Seconds within which a gang must have nodes that an autoscaler adds.")
+    ] = Timing.provision
     cleanup_seconds: Annotated[
         float, Field(ge=0, description="Seconds the pods of an ended run are kept where it does not say.")
     ] = Timing.cleanup
@@ -145,5 +151,7 @@ class Settings(BaseSettings):
             moves_per_hour=self.moves_per_hour,
             node_lost=self.node_lost_seconds,
             look_again=self.look_again_seconds,
+            never_fits=self.never_fits_seconds,
+            provision=self.provision_seconds,
             cleanup=self.cleanup_seconds,
         )

@@ -111,6 +111,8 @@ def test_every_time_of_the_settings_reaches_the_decisions(started: list[Settings
         "node_lost_seconds": "node_lost",
         "look_again_seconds": "look_again",
         "cleanup_seconds": "cleanup",
+        "never_fits_seconds": "never_fits",
+        "provision_seconds": "provision",
     }
     flags = [part for number, name in enumerate(names) for part in (f"--{name.replace('_', '-')}", str(1001 + number))]
     assert cli.main(["run", *flags]) == 0

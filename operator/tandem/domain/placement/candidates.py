@@ -79,6 +79,7 @@ def rejected_status(rejections: Iterable[Rejection]) -> RejectedList:
             accelerator=item.accelerator[:253],
             reason=item.reason.value,
             message=clip(item.message),
+            too_small_since=item.too_small_since,
         )
         for item in rejections
     ]

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod, Wait
 from tandem.domain.placement.holders import Held
-from tandem.domain.placement.nodes import admits, divided, labels_of, open_to
+from tandem.domain.placement.nodes import ARCH_LABEL, DIVIDED, admits, unfit
 from tandem.domain.placement.request import Option
 
 NOTHING_KEPT: Mapping[tuple[str, str], datetime] = MappingProxyType({})
@@ -36,6 +36,22 @@ class Others:
 
 
 @dataclass(frozen=True, slots=True)
+class Nodes:
+    """What the nodes are to pods of one shape, whatever runs on them."""
+
+    open: tuple[tuple[str, int], ...]
+    """Names of the eligible nodes and the healthy devices on each."""
+    capacity: tuple[int, ...] = ()
+    """All devices of each of these."""
+    away: tuple[tuple[str, int], ...] = ()
+    """How many nodes of the profile take no new pods, by why."""
+    away_capacity: tuple[int, ...] = ()
+    """All devices of each of these, but for the divided ones."""
+    architectures: frozenset[str] = frozenset()
+    """Of nodes that have the labels and another architecture."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Nodes and what is used on them."""
 
@@ -48,8 +64,8 @@ class Snapshot:
     """False when the operator may not list all pods: then free devices are unknown."""
     held: Held = field(default_factory=Held)
     """Devices by whose work holds them, and the policies that say something to it."""
-    offers: dict[Hashable, tuple[tuple[str, int], ...]] = field(default_factory=dict, compare=False, repr=False)
-    """What `_offers` found out about these nodes so far. It may be handed on to other snapshots of the same nodes."""
+    surveys: dict[Hashable, Nodes] = field(default_factory=dict, compare=False, repr=False)
+    """What `survey` found out about these nodes so far. It may be handed on to other snapshots of the same nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +133,7 @@ def room(
     free_total = total = kept_total = promised_total = 0
     kept_since = None
     resource, each = option.resource, option.devices
-    offers = _offers(state, option)
+    offers = survey(state, option).open
     for name, devices in offers:
         place = (name, resource)
         free = max(0, devices - used.get(place, 0))
@@ -140,25 +156,51 @@ def room(
     )
 
 
-def _offers(state: Snapshot, option: Option | Others) -> tuple[tuple[str, int], ...]:
-    """Names of the eligible nodes and the healthy devices on each. Looking at every node for every ask would be the
-    most of a placement's work, and the answer only changes with the nodes."""
-    found = state.offers.get(option.shape)
+def survey(state: Snapshot, option: Option | Others) -> Nodes:
+    """What the nodes are to pods of this shape. Looking at every node for every ask would be the most of a placement's
+    work, and the answer only changes with the nodes."""
+    found = state.surveys.get(option.shape)
     if found is None:
-        resource = option.resource
-        found = tuple((node.name, node.allocatable.get(resource, 0)) for node in state.nodes if _suits(node, option))
-        state.offers[option.shape] = found
+        found = _of_ours(state, option) if isinstance(option, Option) else _of_others(state, option)
+        state.surveys[option.shape] = found
     return found
 
 
-def _suits(node: NodeRecord, option: Option | Others) -> bool:
-    return eligible(node, option) if isinstance(option, Option) else admits(node, option.wait)
+def _of_others(state: Snapshot, others: Others) -> Nodes:
+    offers = tuple(
+        (node.name, node.allocatable.get(others.resource, 0)) for node in state.nodes if admits(node, others.wait)
+    )
+    return Nodes(offers)
+
+
+def _of_ours(state: Snapshot, option: Option) -> Nodes:
+    resource = option.resource
+    wanted = {**option.node_selector, **option.profile.spec.node_selector}.items()
+    architecture = option.profile.spec.architecture
+    offers: list[tuple[str, int]] = []
+    capacity: list[int] = []
+    away: dict[str, int] = {}
+    away_capacity: list[int] = []
+    architectures: set[str] = set()
+    for node in state.nodes:
+        if not wanted <= node.labels.items():
+            continue
+        if architecture is not None and node.labels.get(ARCH_LABEL) != architecture:
+            architectures.add(node.labels.get(ARCH_LABEL, "of no known architecture"))
+            continue
+        why = unfit(node, option.profile, option.tolerations)
+        if why is None:
+            offers.append((node.name, node.allocatable.get(resource, 0)))
+            capacity.append(node.capacity.get(resource, 0))
+            continue
+        away[why] = away.get(why, 0) + 1
+        if why != DIVIDED:
+            away_capacity.append(node.capacity.get(resource, 0))
+    return Nodes(
+        tuple(offers), tuple(capacity), tuple(sorted(away.items())), tuple(away_capacity), frozenset(architectures)
+    )
 
 
 def eligible(node: NodeRecord, option: Option) -> bool:
     """Whether the scheduler could bind pods of `option` to this node, devices aside, and its devices are whole ones."""
-    return (
-        open_to(node, option.tolerations)
-        and {**option.node_selector, **labels_of(option.profile)}.items() <= node.labels.items()
-        and not divided(node, option.profile)
-    )
+    return bool(_of_ours(Snapshot((node,), {}), option).open)

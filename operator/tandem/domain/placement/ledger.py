@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from typing import TypeVar
 
 from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod
-from tandem.domain.placement.fit import Others, Snapshot, holds, waits
+from tandem.domain.placement.fit import Nodes, Others, Snapshot, holds, waits
 
 Counted = TypeVar("Counted", bound=Hashable)
 
@@ -20,7 +20,7 @@ class Ledger:
         self._used: dict[tuple[str, str], int] = {}
         self._waiting: dict[Others, int] = {}
         self._listed: tuple[NodeRecord, ...] | None = None
-        self._offers: dict[Hashable, tuple[tuple[str, int], ...]] = {}
+        self._surveys: dict[Hashable, Nodes] = {}
 
     def node_changed(self, old: NodeRecord | None, new: NodeRecord | None) -> None:
         """A node appeared, changed or went."""
@@ -29,7 +29,7 @@ class Ledger:
         if new is not None:
             self._nodes[new.name] = new
         self._listed = None
-        self._offers = {}
+        self._surveys = {}
 
     def pod_changed(self, old: OwnPod | ForeignPod | None, new: OwnPod | ForeignPod | None) -> None:
         """A pod appeared, changed or went."""
@@ -47,7 +47,7 @@ class Ledger:
             used=dict(self._used),
             waiting=dict(self._waiting),
             pods_known=pods_known,
-            offers=self._offers,
+            surveys=self._surveys,
         )
 
     def _count(self, pod: OwnPod | ForeignPod, sign: int) -> None:

@@ -8,6 +8,18 @@ from tandem.api.scheduling import Toleration
 from tandem.domain.observed import NodeRecord, Requirement, Taint, Wait
 
 ARCH_LABEL = "kubernetes.io/arch"
+DIVIDED = "divided by a sharing layer"
+
+
+def unfit(node: NodeRecord, profile: AcceleratorProfile, tolerations: Iterable[Toleration]) -> str | None:
+    """Why a node of the profile's takes no new pods with these tolerations, in words; None where it does."""
+    if divided(node, profile):
+        return DIVIDED
+    if not node.ready:
+        return "not ready"
+    if node.cordoned:
+        return "cordoned"
+    return None if bears(node, tolerations) else "tainted"
 
 
 def open_to(node: NodeRecord, tolerations: Iterable[Toleration]) -> bool:

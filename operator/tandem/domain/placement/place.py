@@ -16,7 +16,7 @@ from datetime import datetime
 from heapq import heapify, heappop, heappush
 
 from tandem.domain.observed import Key
-from tandem.domain.placement import policy_rules, rejection, rules
+from tandem.domain.placement import lack, policy_rules, rejection, rules
 from tandem.domain.placement.arrange import LISTED_ORDER, arranged
 from tandem.domain.placement.fit import Others, Room, Snapshot, room
 from tandem.domain.placement.holders import Holder
@@ -201,15 +201,17 @@ def _gang(ask: Ask, board: _Board) -> Decision:
         options, refused = rules.allowed(ask, candidate, board.state)
         rejected += refused
         for option in options:
-            if board.state.pods_known:
-                found = board.room(option)
-                if found.pods < option.pods:
-                    rejected.append(rejection.does_not_fit(candidate.variant, option, found))
-                    lacking.append(option)
-                    ahead = ahead or candidate.variant
-                    continue
+            found = board.room(option)
+            trial: str | None = ""
+            if found.pods < option.pods or not board.state.pods_known:
+                trial = lack.by_trial(option, board.state)
+            if trial is None:
+                rejected.append(lack.explain(candidate.variant, option, board.state, board.used, found))
+                lacking.append(option)
+                ahead = ahead or candidate.variant
+                continue
             board.give(ask, option, option.pods)
-            grant = Grant(candidate.variant, option, option.pods)
+            grant = Grant(candidate.variant, option, option.pods, trial)
             return Decision((grant,), tuple(rejected), order.decided_by(grant), order.overruled)
     overdue = ask.overdue(board.now)
     if overdue is not None:
@@ -233,22 +235,26 @@ def _replicas(ask: Ask, board: _Board) -> Decision:
                     continue
                 most = candidate.minimum if only_minimum else option.pods - (held.pods if held else 0)
                 wanted = min(left, most)
-                fits = board.room(option) if board.state.pods_known else None
+                found = board.room(option)
                 within = policy_rules.within_caps(ask, option, wanted, board.state.held)
-                granted = within if fits is None else min(within, fits.pods)
+                trial = None
+                if found.pods < within or not board.state.pods_known:
+                    trial = lack.by_trial(option, board.state)
+                granted = min(within, found.pods) if trial is None else within
                 if within < wanted and granted == within:
                     rejections.append(
                         policy_rules.short_by_cap(ask, candidate.variant, option, board.state.held, wanted)
                     )
+                if granted < within:
+                    short = replace(option, pods=wanted)
+                    rejections.append(lack.explain(candidate.variant, short, board.state, board.used, found))
                 if granted > 0:
                     board.give(ask, option, granted)
-                    given[candidate.variant] = Grant(candidate.variant, option, (held.pods if held else 0) + granted)
+                    pods = (held.pods if held else 0) + granted
+                    given[candidate.variant] = Grant(candidate.variant, option, pods, trial or "")
                     left -= granted
-                if fits is not None and granted < within:
-                    short = replace(option, pods=wanted)
-                    rejections.append(rejection.does_not_fit(candidate.variant, short, fits))
-                elif granted > 0:
-                    break
+                    if granted == within:
+                        break
             if not only_minimum and left > 0:
                 rejected.extend(rejections)
     grants = tuple(given.values())

@@ -7,11 +7,12 @@ from datetime import datetime
 
 from tandem.api.reasons import Reason
 from tandem.domain import clock
-from tandem.domain.placement.fit import Room
 from tandem.domain.placement.request import Candidate, Option, Rejection
 from tandem.domain.words import times
 
-REFUSING = frozenset({Reason.UNKNOWN_ACCELERATOR, Reason.ILLEGAL_COUNT, Reason.POLICY_FORBIDS})
+REFUSING = frozenset(
+    {Reason.UNKNOWN_ACCELERATOR, Reason.ILLEGAL_COUNT, Reason.POLICY_FORBIDS, Reason.ARCH_MISMATCH, Reason.NEVER_FITS}
+)
 """Reasons that waiting does not cure: the spec or the profiles must change."""
 
 
@@ -56,22 +57,3 @@ def next_in_line(candidate: Candidate, ahead: str, until: datetime) -> Rejection
     """A candidate before it lacks devices and is given time."""
     why = f"not tried before {clock.stamp(until)}: {ahead} goes first and lacks devices (placement.waitSeconds)"
     return Rejection(candidate.variant, candidate.wants, Reason.HELD_OFF, why)
-
-
-def does_not_fit(variant: str, option: Option, found: Room) -> Rejection:
-    """Too few free devices, with the numbers that show why."""
-    asked = times(option.pods, "pod") + " x " + times(option.devices, "device")
-    if found.nodes == 0:
-        why = "no node with its labels is ready and schedulable"
-    elif found.total == 0:
-        why = f"its {times(found.nodes, 'node')} offer no {option.resource}"
-    elif found.free < option.pods * option.devices:
-        why = f"{found.free} of {found.total} devices are free on {times(found.nodes, 'node')}"
-        if found.promised:
-            why += f", {found.promised} more are for pods of others that wait and go first"
-    elif found.kept_since is not None:
-        since = clock.stamp(found.kept_since)
-        why = f"{found.kept} of the {found.free} free devices are kept for a gang that has waited since {since}"
-    else:
-        why = f"{found.free} devices are free but split over nodes: {times(found.pods, 'such pod')} would fit"
-    return Rejection(variant, option.profile.name, Reason.DOES_NOT_FIT_NOW, f"{asked} asked for; {why}")

@@ -153,6 +153,10 @@ class Rejection:
     message: str
     passing: bool = False
     """Waiting may help, though others of this reason need a person."""
+    too_small: bool = False
+    """Not even empty nodes would do; it is told as NeverFits once that has lasted."""
+    too_small_since: str | None = None
+    """Since when, as status has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,8 @@ class Grant:
     variant: str
     option: Option
     pods: int
+    trial: str = ""
+    """Why it is not known whether the pods fit; empty where they do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from tandem.api.reasons import Reason
 from tandem.domain import headline
 from tandem.domain.headline import Headline
+from tandem.domain.placement import never
 from tandem.domain.placement.request import Decision, Rejection
 from tandem.domain.plan import Child, Delete, Plan, Problem, ProblemKind, Replace, Resource, Scale
 from tandem.domain.render.pod import claims_of
@@ -36,17 +37,21 @@ def plan_service(view: ServiceView, *, decision: Decision | None = None, problem
         # A write that may succeed when it is repeated is no news.
         return _report(view, shares, (), refused, view.timing.conflict_retry) if refused else Plan()
     rejected: tuple[Rejection, ...] = ()
+    look = view.timing.look_again
     decided_by = None
     if split.lacking(view, shares) > 0:
         if decision is None:
             return Plan(ask=split.ask(view, shares))
+        before = view.service.status.placement
+        decision = never.settle(decision, (before and before.rejected) or (), view.now, view.timing)
+        look = never.next_look(decision, view.now, view.timing)
         shares = split.grown(shares, decision)
         rejected = decision.rejected
         decided_by = decision.decided_by if decision.grants else None
     changed = shares != split.recorded(view)
     # An intent is written first, and would forget what a repair that then fails is recognized by: the next pass repairs.
     repaired = {} if changed else drift.repairs(view, shares)
-    again = view.timing.look_again if split.lacking(view, shares) else None
+    again = look if split.lacking(view, shares) else None
     plan = _report(view, shares, rejected, status.state(view, shares, rejected), again, decided_by)
     if repaired:
         # The pass goes on with what the replies show; that is what status tells.

@@ -1,10 +1,12 @@
 """What a run asks of the placer, and how the answer reads in status."""
 
+from collections.abc import Sequence
+
 from tandem.api.accelerator_profile import AcceleratorProfile
 from tandem.api.conditions import clip
 from tandem.api.reasons import Reason, reason_of
 from tandem.api.training_run import Placement
-from tandem.api.workload import HoldOff
+from tandem.api.workload import HoldOff, Rejected
 from tandem.domain import clock, headline
 from tandem.domain.headline import Headline
 from tandem.domain.placement import candidates
@@ -76,11 +78,12 @@ def chosen(decision: Decision, grant: Grant) -> Placement:
     """Status of a decision that found a place."""
     taken = f"{times(grant.pods, 'pod')} x {grant.option.devices} {grant.option.resource}"
     skipped = f"; {times(len(decision.rejected), 'candidate')} before it rejected" if decision.rejected else ""
+    trial = f"; by trial: {grant.trial}" if grant.trial else ""
     return Placement(
         chosen=grant.option.profile.name,
         variant=grant.variant,
         decided_by=decision.decided_by,
-        reason=clip(f"{grant.option.profile.name} is {wording(decision)} {taken}{skipped}"),
+        reason=clip(f"{grant.option.profile.name} is {wording(decision)} {taken}{trial}{skipped}"),
         rejected=candidates.rejected_status(decision.rejected),
     )
 
@@ -88,6 +91,12 @@ def chosen(decision: Decision, grant: Grant) -> Placement:
 def rejected(decision: Decision) -> Placement:
     """Status of a decision that found none."""
     return Placement(decided_by=LISTED_ORDER, rejected=candidates.rejected_status(decision.rejected))
+
+
+def rejected_before(view: RunView) -> Sequence[Rejected]:
+    """What the decision before this one rejected."""
+    before = view.run.status.placement
+    return (before and before.rejected) or ()
 
 
 def waiting_headline(view: RunView, decision: Decision) -> Headline:

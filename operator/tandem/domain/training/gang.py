@@ -79,7 +79,7 @@ def overtaken(view: RunView, active: ActiveAttempt) -> Plan | None:
 def not_bound(view: RunView, active: ActiveAttempt) -> Plan | None:
     """End an attempt whose pods found no node in time, with the scheduler's own words."""
     waiting = _unscheduled(view, active)
-    if not waiting or view.now < _created(active) + timedelta(seconds=view.bind_seconds):
+    if not waiting or view.now < _created(active) + timedelta(seconds=view.bind_seconds_on(active.accelerator)):
         return None
     message = f"{len(waiting)} of {active.pods} pods found no node: {_scheduler_says(view, active, waiting)}"
     return ending.hold(view, active, Reason.NOT_BOUND, message)
@@ -113,7 +113,7 @@ def progress(view: RunView, active: ActiveAttempt, finished: frozenset[int]) -> 
 def next_look(view: RunView, active: ActiveAttempt) -> float | None:
     """Seconds until a deadline of a complete gang passes; None when only events matter."""
     if _unscheduled(view, active):
-        deadline = _created(active) + timedelta(seconds=view.bind_seconds)
+        deadline = _created(active) + timedelta(seconds=view.bind_seconds_on(active.accelerator))
     elif _pull_failures(view, active):
         deadline = _created(active) + timedelta(seconds=view.timing.image_pull)
     else:

@@ -16,6 +16,7 @@ from tandem.api.reasons import Reason, reason_of
 from tandem.api.training_run import ActiveAttempt
 from tandem.domain import clock, headline
 from tandem.domain.headline import Headline
+from tandem.domain.placement import never
 from tandem.domain.placement.request import Decision
 from tandem.domain.plan import Plan, Problem
 from tandem.domain.training import attempt, choose, cleanup, deadline, ending, failure, gang, predecessor
@@ -85,12 +86,13 @@ def _between_attempts(view: RunView, decision: Decision | None) -> Plan:
         return rest(view, problem, view.timing.look_again)
     if decision is None:
         return Plan(ask=choose.ask(view))
+    decision = never.settle(decision, choose.rejected_before(view), view.now, view.timing)
     if decision.grant is None:
         why = choose.waiting_headline(view, decision)
         return rest(
             view,
             why,
-            choose.next_look(view),
+            min(choose.next_look(view), never.next_look(decision, view.now, view.timing)),
             release=False,
             placement=choose.rejected(decision),
             waiting_since=None if why.stalled else view.run.status.waiting_since or clock.stamp(view.now),

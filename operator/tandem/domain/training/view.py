@@ -80,6 +80,14 @@ class RunView:
         asked = self.run.spec.placement and self.run.spec.placement.bind_seconds
         return asked or self.timing.bind
 
+    def bind_seconds_on(self, accelerator: str) -> float:
+        """The same on a profile, whose autoscaler may have to add nodes first."""
+        profile = self.profiles.get(accelerator)
+        asked = self.run.spec.placement and self.run.spec.placement.bind_seconds
+        if asked or profile is None or profile.spec.provisioning != "Autoscaled":
+            return self.bind_seconds
+        return max(self.bind_seconds, self.timing.provision)
+
     @property
     def as_listed(self) -> bool:
         """Whether the user's order of variants goes before what policies prefer."""

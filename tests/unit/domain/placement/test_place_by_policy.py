@@ -276,7 +276,7 @@ def test_replicas_go_as_far_as_the_cap_and_then_elsewhere() -> None:
             "gpu",
             "8 devices asked for; the cap of policy cap on nvidia-h20 is 5, 0 in use: ask for less, or for a higher cap",
         ),
-        ("npu", "2 pods x 2 devices asked for; 2 of 2 devices are free on 1 node"),
+        ("npu", "2 pods x 2 devices asked for; 1 node with 2 devices in all hold 1 such pod even when empty"),
     ]
 
 

@@ -3,10 +3,8 @@
 import pytest
 
 from tandem.api.reasons import Reason
-from tandem.domain.observed import ForeignPod, NodeRecord
 from tandem.domain.placement import rejection
-from tandem.domain.placement.fit import Room, room, snapshot
-from tests.unit.domain.builders import candidate, foreign, node, option, profile
+from tests.unit.domain.builders import candidate, option, profile
 
 
 def test_an_unknown_accelerator_is_named() -> None:
@@ -33,30 +31,3 @@ def test_a_gang_s_own_counts_are_listed() -> None:
     assert found is not None
     assert "in each pod of a gang of several is not legal" in found.message
     assert found.message.endswith("one of: 8")
-
-
-@pytest.mark.parametrize(
-    ("nodes", "pods", "message"),
-    [
-        ([], [], "2 pods x 4 devices asked for; no node with its labels is ready and schedulable"),
-        ([node(devices=0)], [], "2 pods x 4 devices asked for; its 1 node offer no nvidia.com/gpu"),
-        ([node()], [foreign(devices=3)], "2 pods x 4 devices asked for; 5 of 8 devices are free on 1 node"),
-        (
-            [node("gpu-0"), node("gpu-1")],
-            [foreign("gpu-0", 5), foreign("gpu-1", 3)],
-            "2 pods x 4 devices asked for; 8 devices are free but split over nodes: 1 such pod would fit",
-        ),
-    ],
-)
-def test_a_gang_that_does_not_fit_is_told_in_numbers(
-    nodes: list[NodeRecord], pods: list[ForeignPod], message: str
-) -> None:
-    state = snapshot(nodes, pods)
-    wanted = option(pods=2, devices=4)
-    found = rejection.does_not_fit("main", wanted, room(state, state.used, wanted))
-    assert (found.reason, found.message) == (Reason.DOES_NOT_FIT_NOW, message)
-
-
-def test_one_pod_with_one_device_is_written_in_the_singular() -> None:
-    message = rejection.does_not_fit("main", option(pods=1, devices=1), Room({}, 0, 0, 0)).message
-    assert message.startswith("1 pod x 1 device asked for")

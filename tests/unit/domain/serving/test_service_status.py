@@ -21,6 +21,7 @@ from tests.unit.domain.builders import (
     condition,
     decide_service,
     deployment,
+    later,
     node,
     pending,
     pod,
@@ -310,3 +311,15 @@ def test_a_status_stays_one_that_the_api_server_takes_whatever_servers_say(text:
         InferenceServiceStatus.model_validate(plan.status)
     refused = plan_service(service_view(), problems=[Problem(ProblemKind.REFUSED, "s", text)])
     InferenceServiceStatus.model_validate(refused.status)
+
+
+def test_replicas_that_no_nodes_could_take_stall_the_service_after_ten_minutes() -> None:
+    view, state = service_view(service(devicesPerPod=16)), snapshot([node()], [])
+    first = decide_service(view, state)
+    waiting = service((first.status or {}), devicesPerPod=16)
+    assert first.reason is Reason.QUEUED
+    almost = decide_service(replace(view, service=waiting, now=later(590)), state)
+    assert (almost.reason, almost.requeue_after) == (Reason.QUEUED, 10)
+    stalled = decide_service(replace(view, service=waiting, now=later(600)), state)
+    assert stalled.reason is Reason.NEVER_FITS
+    assert status_of(stalled, ConditionType.STALLED) == "True"

@@ -136,3 +136,13 @@ def test_a_profile_that_is_gone_leaves_no_devices_behind() -> None:
     assert 'tandem_devices{profile="a",state="free"} 6.0' in page
     assert 'tandem_devices{profile="a",state="allocated"} 2.0' in page
     assert 'profile="b"' not in page
+
+
+def test_shares_are_told_by_policy_and_those_of_policies_that_are_gone_are_not() -> None:
+    metrics = Metrics()
+    metrics.set_shares([("gone", "a", 10, 5)])
+    metrics.set_shares([("p", "a,b", 60, 33)])
+    page = metrics.render().decode()
+    assert 'tandem_policy_share_percent{accelerators="a,b",policy="p",value="wished"} 60.0' in page
+    assert 'tandem_policy_share_percent{accelerators="a,b",policy="p",value="actual"} 33.0' in page
+    assert "gone" not in page

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from tandem.api.accelerator_profile import AcceleratorProfileStatus
 from tandem.api.base import dump
 from tandem.api.conditions import MESSAGE_LIMIT, ConditionType
 from tandem.api.inference_service import InferenceServiceStatus
@@ -53,6 +54,7 @@ RUN_STATUS = {
         "startTime": TIME,
         "createdTime": TIME,
         "boundTime": TIME,
+        "podGroup": "g" * 63,
     },
     "activeSeconds": 3600,
     "attempts": [
@@ -136,10 +138,24 @@ POLICY_STATUS = {
     "caps": [{"accelerators": "a" * MESSAGE_LIMIT, "devices": 1_000_000, "used": 10}] * 16,
     "overruled": [{"by": "p" * 63, "rule": "Require"}] * 16,
 }
+PROFILE_STATUS = {
+    "observedGeneration": 7,
+    "conditions": CONDITIONS,
+    "nodes": {"found": 5000, "usable": 4999},
+    "devices": {
+        "capacity": 40_000,
+        "allocatable": 39_999,
+        "unhealthy": 1,
+        "free": 9_999,
+        "ours": 20_000,
+        "others": 10_000,
+    },
+}
 STATUSES: dict[str, tuple[type[BaseModel], Any]] = {
     "PlacementPolicy": (PlacementPolicyStatus, POLICY_STATUS),
     "TrainingRun": (TrainingRunStatus, RUN_STATUS),
     "InferenceService": (InferenceServiceStatus, SERVICE_STATUS),
+    "AcceleratorProfile": (AcceleratorProfileStatus, PROFILE_STATUS),
 }
 each_kind = pytest.mark.parametrize("kind", STATUSES)
 
@@ -218,7 +234,10 @@ def test_a_status_in_a_manifest_is_not_stored(server: Server, name: str, kind: s
     assert stored == {"observedGeneration": -1}
 
 
-OTHER: dict[str, dict[str, Any]] = {"PlacementPolicy": {"priority": 7}}
+OTHER: dict[str, dict[str, Any]] = {
+    "PlacementPolicy": {"priority": 7},
+    "AcceleratorProfile": {"revision": "7"},
+}
 """A change to the spec of the smallest object of a kind; of those that users write, another image."""
 
 

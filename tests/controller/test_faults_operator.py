@@ -166,7 +166,7 @@ def _all_looked_at_again(scene: Scene, profile: str, operator: HostOperator) -> 
     """Have an operator reconcile every object, and wait until it has."""
     before = _reconciles(operator)
     scene.api.patch(
-        f"{TANDEM}/acceleratorprofiles/{profile}", {"metadata": {"annotations": {"test.tandem.dev/look": str(before)}}}
+        f"{TANDEM}/acceleratorprofiles/{profile}", {"metadata": {"labels": {"test.tandem.dev/look": str(before)}}}
     )
     plurals = ("trainingruns", "inferenceservices")
     objects = sum(len(scene.api.get(scene.path(plural, group=TANDEM))["items"]) for plural in plurals)

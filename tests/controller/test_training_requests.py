@@ -12,7 +12,7 @@ OPERATOR = "tandem/"
 
 
 def test_looking_again_at_settled_runs_makes_no_request(scene: Scene, workers: list[str]) -> None:
-    """An admin's note on the profile has every run looked at; nothing follows from it, so nothing is asked or written."""
+    """A new label on the profile has every run looked at; nothing follows from it, so nothing is asked or written."""
     scene.devices(workers[:2], 2)
     profile = scene.profile()
     scene.run("done", accelerator=profile, pods=2, command=["sh", "-c", "exit 0"])
@@ -27,7 +27,7 @@ def test_looking_again_at_settled_runs_makes_no_request(scene: Scene, workers: l
     settled = {name: scene.get_run(name)["metadata"]["resourceVersion"] for name in names}
 
     start = audit.mark()
-    scene.api.patch(f"{TANDEM}/acceleratorprofiles/{profile}", {"metadata": {"annotations": {"note": "seen"}}})
+    scene.api.patch(f"{TANDEM}/acceleratorprofiles/{profile}", {"metadata": {"labels": {"note": "seen"}}})
     # A run that asks for the same profile is decided after all that the note woke: the queue is in order.
     scene.run("last", accelerator=profile, devicesPerPod=9, command=STEERED)
     scene.reason("trun", "last", "Queued")

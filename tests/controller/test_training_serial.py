@@ -57,7 +57,7 @@ def test_a_restart_over_settled_runs_writes_nothing(quiet_scene: Scene, workers:
         operator.start()
         scene.until(lambda: passes(operator) >= len(settled), "every run to be looked at")
         before = passes(operator)
-        scene.api.patch(f"{TANDEM}/acceleratorprofiles/{profile}", {"metadata": {"annotations": {"note": "seen"}}})
+        scene.api.patch(f"{TANDEM}/acceleratorprofiles/{profile}", {"metadata": {"labels": {"note": "seen"}}})
         scene.until(lambda: passes(operator) >= before + len(settled), "every run to be looked at again")
 
         assert writes(scene, start) == []

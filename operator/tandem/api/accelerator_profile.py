@@ -220,12 +220,28 @@ class DeviceCounts(Model):
         int | None,
         Field(
             ge=0,
-            description="Healthy ones that no pod holds, on nodes that are ready and not cordoned. Absent, as the next two, where"
-            " the operator may not list all pods.",
+            description="Healthy ones that no pod holds, on usable nodes. Absent, as the next two, where the operator may not list"
+            " all pods.",
         ),
     ] = None
     ours: Annotated[int | None, Field(ge=0, description="Held by pods of runs and services on this profile.")] = None
     others: Annotated[int | None, Field(ge=0, description="Held by all other pods.")] = None
+
+
+class NodeCounts(Model):
+    """The nodes of a profile."""
+
+    found: Annotated[
+        int, Field(ge=0, description="Nodes with the profile's labels and architecture, whatever their state.")
+    ]
+    usable: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Those to which its pods may be bound: ready, not cordoned, without taints that the profile does not"
+            " tolerate, and not left out by excludeNodes.",
+        ),
+    ]
 
 
 class AcceleratorProfileStatus(Model):
@@ -233,9 +249,7 @@ class AcceleratorProfileStatus(Model):
 
     observed_generation: ObservedGeneration = None
     conditions: Conditions = []
-    nodes: Annotated[
-        int | None, Field(ge=0, description="Nodes with the profile's labels and architecture, whatever their state.")
-    ] = None
+    nodes: Annotated[NodeCounts | None, Field(description="The profile's nodes, counted.")] = None
     devices: Annotated[DeviceCounts | None, Field(description="Their devices, counted.")] = None
 
 

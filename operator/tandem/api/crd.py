@@ -129,7 +129,7 @@ ACCELERATOR_PROFILE = Kind(
     validations=(PROFILE_NAME_RULE,),
     columns=(
         Column("Status", READY_REASON),
-        Column("Nodes", ".status.nodes", "integer"),
+        Column("Nodes", ".status.nodes.found", "integer"),
         Column("Devices", ".status.devices.capacity", "integer"),
         Column("Free", ".status.devices.free", "integer"),
         Column("Ours", ".status.devices.ours", "integer"),

@@ -151,6 +151,16 @@ class Reason(StrEnum):
         "NoDevices",
         "Nodes have the profile's labels, but offer none of its resource. Look at the device plugin of these nodes.",
     )
+    NO_USABLE_NODES = (
+        "NoUsableNodes",
+        "The profile's nodes have devices, but its pods may be bound to none of them: they are cordoned, not ready, tainted in a"
+        " way that the profile does not tolerate, or left out by `spec.excludeNodes`.",
+    )
+    DEVICES_UNHEALTHY = (
+        "DevicesUnhealthy",
+        "Nodes have more devices than their device plugin offers. Nothing is placed on the others; the message names the nodes to"
+        " look at.",
+    )
     OVERLAP = (
         "Overlap",
         "Another profile claims the same resource on some of the same nodes, so their devices are counted in both. Tell them"

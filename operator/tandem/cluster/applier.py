@@ -131,7 +131,8 @@ class Applier:
             )
         except ApiError as error:
             if error.not_found:
-                self._mirror.parent_gone(key, target.uid)
+                # Where the definition is of a release without this status, the object is there all the same.
+                await self._still_there(target)
             if error.conflict or error.not_found:
                 return False
             raise

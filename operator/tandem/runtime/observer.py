@@ -4,6 +4,8 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from tandem.api.accelerator_profile import AcceleratorProfileStatus
 from tandem.api.inference_service import InferenceService
 from tandem.api.training_run import TrainingRun
@@ -103,12 +105,20 @@ def profile_view(stores: Stores, stored: StoredObject, state: Snapshot, ours: in
     return ProfileView(
         profile=read_profile(stored.key.name, stored.labels, stored.spec),
         generation=stored.generation,
-        status=AcceleratorProfileStatus.model_validate(stored.status),
+        status=_told(stored),
         profiles=stores.objects.profiles,
         state=state,
         ours=ours,
         now=now,
     )
+
+
+def _told(stored: StoredObject) -> AcceleratorProfileStatus:
+    """The profile's status; none where another release wrote it in a way that cannot be read: it is written anew."""
+    try:
+        return AcceleratorProfileStatus.model_validate(stored.status)
+    except ValidationError:
+        return AcceleratorProfileStatus()
 
 
 def _namespace(stores: Stores, stored: StoredObject) -> NamespaceRecord:

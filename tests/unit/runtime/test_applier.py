@@ -96,7 +96,7 @@ async def test_an_intent_that_is_refused_writes_nothing_else(setting: Setting, c
         setting.api.objects[RUN]["metadata"]["uid"] = "other-uid"
     outcome = await setting.run(status={"attempt": 1}, intent=True, create=GANG, delete=(pod_delete("old"),))
     assert outcome.superseded
-    assert setting.api.asked == ["PATCH trainingruns/hello/status"]
+    assert setting.api.writes() == ["PATCH trainingruns/hello/status"]
     assert setting.mirror.lost_parents == (["hello-uid"] if change == "deleted" else [])
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from tandem.cluster.applier import Applier
-from tandem.cluster.client import Client
+from tandem.cluster.client import ApiError, Client
 from tandem.cluster.events import EventRecorder
 from tandem.domain.observed import ForeignPod, Key
 from tandem.domain.timing import Timing
@@ -15,7 +15,7 @@ from tandem.runtime import feeds as feeds_module
 from tandem.runtime import observer
 from tandem.runtime.feeds import Feeds
 from tandem.runtime.placer import Placer
-from tandem.runtime.reconciler import Reconciler
+from tandem.runtime.reconciler import Reconciler, RetryError
 from tandem.runtime.workqueue import Lane, WorkQueue
 from tests.unit.runtime.builders import GPU, key, node, profile_spec, raw, run_spec
 from tests.unit.runtime.small_api import Object, SmallApi
@@ -87,8 +87,14 @@ async def test_an_edited_profile_is_looked_at_and_wakes_all_work(setting: Settin
 
 
 async def test_a_profiles_own_status_wakes_nobody(setting: Setting) -> None:
-    setting.profile(profile_spec(), observedGeneration=1, nodes=1)
+    setting.profile(profile_spec(), observedGeneration=1, nodes={"found": 1, "usable": 1})
     assert await setting.woken() == []
+
+
+async def test_a_status_of_another_release_that_cannot_be_read_is_written_anew(setting: Setting) -> None:
+    setting.profile(profile_spec(), observedGeneration=1, nodes="many")
+    await setting.reconciler.reconcile(PROFILE, Lane.STATUS)
+    assert setting.shown()["nodes"] == {"found": 1, "usable": 1}
 
 
 async def test_a_profiles_devices_are_told_once_and_again_when_they_change(setting: Setting) -> None:
@@ -111,6 +117,14 @@ async def test_a_profiles_devices_are_told_once_and_again_when_they_change(setti
     assert await setting.woken() == [PROFILE]
     await setting.reconciler.reconcile(PROFILE, Lane.STATUS)
     assert (setting.shown()["devices"]["free"], setting.shown()["devices"]["others"]) == (1, 3)
+
+
+async def test_a_profile_whose_definition_has_no_status_yet_is_used_all_the_same(setting: Setting) -> None:
+    """The API server answers 404 to a status that its older definition of the kind does not have."""
+    setting.api.fail("acceleratorprofiles/gpu/status", ApiError(404, "NotFound", "the server could not find it"))
+    with pytest.raises(RetryError):
+        await setting.reconciler.reconcile(PROFILE, Lane.STATUS)
+    assert "gpu" in setting.feeds.objects.profiles
 
 
 async def test_a_node_that_changes_has_its_devices_counted_anew(setting: Setting) -> None:

@@ -5,12 +5,23 @@ from collections.abc import Iterable, Mapping
 from tandem.api.accelerator_profile import AcceleratorProfile, DeviceCounts
 from tandem.domain.observed import NodeRecord
 from tandem.domain.placement.fit import Snapshot
-from tandem.domain.placement.nodes import carries
+from tandem.domain.placement.nodes import carries, divided, open_to
 
 
 def nodes_of(profile: AcceleratorProfile, nodes: Iterable[NodeRecord]) -> list[NodeRecord]:
     """The nodes with the profile's labels and architecture, whatever their state."""
     return [node for node in nodes if carries(node, profile)]
+
+
+def usable(profile: AcceleratorProfile, node: NodeRecord) -> bool:
+    """Whether pods of the profile may be bound to this node of it, and its devices are whole ones."""
+    return open_to(node, profile.spec.tolerations or ()) and not divided(node, profile)
+
+
+def sick(profile: AcceleratorProfile, nodes: Iterable[NodeRecord]) -> list[str]:
+    """Names of the nodes that have more devices than their device plugin offers."""
+    resource = profile.spec.allocation.extended_resource.name
+    return sorted(node.name for node in nodes if node.capacity.get(resource, 0) > node.allocatable.get(resource, 0))
 
 
 def devices_of(profile: AcceleratorProfile, nodes: Iterable[NodeRecord], state: Snapshot, ours: int) -> DeviceCounts:
@@ -24,7 +35,7 @@ def devices_of(profile: AcceleratorProfile, nodes: Iterable[NodeRecord], state: 
         allocatable += healthy
         unhealthy += max(0, has - healthy)
         used += taken
-        free += max(0, healthy - taken) if node.ready and not node.cordoned else 0
+        free += max(0, healthy - taken) if usable(profile, node) else 0
     if not state.pods_known:
         return DeviceCounts(capacity=capacity, allocatable=allocatable, unhealthy=unhealthy)
     # Pods of ours that hold devices of a profile whose labels were edited since are others' here.

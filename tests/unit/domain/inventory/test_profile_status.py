@@ -10,7 +10,7 @@ from tandem.api.conditions import ConditionType, find
 from tandem.domain.inventory.plan import ProfileView, plan_profile
 from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod
 from tandem.domain.placement.fit import snapshot
-from tests.unit.domain.builders import GPU, GPUS, NOW, NPUS, foreign, later, node, pod, profile
+from tests.unit.domain.builders import GPU, GPUS, NOW, NPUS, foreign, later, node, pod, profile, taint
 
 
 def view(
@@ -46,7 +46,8 @@ def test_devices_are_counted_by_who_holds_them() -> None:
     mine = pod(0, node="a", devices={GPU: 4})
     unbound = pod(1, node=None, devices={GPU: 4})
     found = status(view(nodes, mine, unbound, foreign("b", 3), ours=4))
-    assert found.nodes == 2
+    assert found.nodes is not None
+    assert (found.nodes.found, found.nodes.usable) == (2, 2)
     assert found.devices is not None
     assert found.devices.model_dump() == {
         "capacity": 16,
@@ -66,11 +67,28 @@ def test_devices_that_their_plugin_calls_unhealthy_are_told_apart() -> None:
     assert (found.capacity, found.allocatable, found.unhealthy, found.free) == (8, 6, 2, 6)
 
 
-@pytest.mark.parametrize("trouble", [{"cordoned": True}, {"ready": False}])
-def test_on_a_node_that_takes_no_pods_nothing_is_free(trouble: dict[str, bool]) -> None:
-    found = status(view([replace(node("a", 8), **trouble), node("b", 2)])).devices
-    assert found is not None
-    assert (found.capacity, found.free) == (10, 2)
+@pytest.mark.parametrize(
+    "trouble",
+    [{"cordoned": True}, {"ready": False}, {"taints": (taint("kept"),)}, {"annotations": frozenset({"sharing/on"})}],
+    ids=str,
+)
+def test_on_a_node_that_takes_no_pods_nothing_is_free(trouble: dict[str, Any]) -> None:
+    shared = profile(excludeNodes={"annotations": ["sharing/*"]})
+    closed = replace(node("a", 8), **trouble)
+    found = status(view([closed, node("b", 2)], profile=shared))
+    assert found.devices is not None and found.nodes is not None
+    assert (found.devices.capacity, found.devices.free) == (10, 2)
+    assert (found.nodes.found, found.nodes.usable) == (2, 1)
+    assert headline(view([closed], profile=shared)) == (
+        "True NoUsableNodes: its pods may be bound to none of 1 node: cordoned, not ready, tainted, or left out by excludeNodes"
+    )
+
+
+def test_nodes_with_unhealthy_devices_are_named_but_not_all_of_many() -> None:
+    ill = [replace(node(name, 8), allocatable={GPU: 6}) for name in ("d", "c", "b", "a")]
+    told = headline(view([node("well", 8), *ill]))
+    assert told == "True DevicesUnhealthy: 8 of 40 devices unhealthy, on a, b, c and 1 more"
+    assert headline(view([node("well", 8), ill[0]])).endswith("2 of 16 devices unhealthy, on d")
 
 
 def test_without_the_right_to_list_pods_nobody_knows_what_is_free() -> None:

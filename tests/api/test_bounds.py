@@ -80,6 +80,10 @@ def named(size: int, **fields: Any) -> list[dict[str, Any]]:
     return [{"name": f"n{number}", **fields} for number in range(size)]
 
 
+def labels(size: int) -> list[str]:
+    return [f"n{number}" for number in range(size)]
+
+
 def mounts(size: int) -> list[dict[str, str]]:
     return [{"name": "v", "mountPath": f"/{number}"} for number in range(size)]
 
@@ -261,6 +265,11 @@ BOUNDS = [
     Bound(PROFILE, "env", named(64), named(65), too_many(64)),
     Bound(PROFILE, "forbidEnv", ["A"] * 32, ["A"] * 33, too_many(32)),
     Bound(PROFILE, "runtimeClassName", "nvidia", "NVIDIA", SUBDOMAIN),
+    Bound(PROFILE, "allowedNamespaces.names", ["team"], [], "should have at least 1 items"),
+    Bound(PROFILE, "allowedNamespaces.names", labels(256), labels(257), too_many(256)),
+    Bound(PROFILE, "allowedNamespaces.names", ["a" * 63], ["a" * 64], too_long(63), "[0]"),
+    Bound(PROFILE, "allowedNamespaces.names", ["team-1"], ["team.1"], "should match", "[0]"),
+    Bound(PROFILE, "allowedNamespaces.names", ["a", "b"], ["a", "a"], "Duplicate value", SECOND),
     Bound(PROFILE, "revision", "r" * 63, "r" * 64, too_long(63)),
 ]  # fmt: skip
 

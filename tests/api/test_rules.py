@@ -41,9 +41,14 @@ def env(**variable: Any) -> Change:
     return {"env": [variable]}
 
 
-def namespaces(**expression: Any) -> Change:
+def selector(**expression: Any) -> Change:
     """A selector of namespaces by one expression."""
-    return {"namespaceSelector": {"matchExpressions": [{"key": "k", **expression}]}}
+    return {"matchExpressions": [{"key": "k", **expression}]}
+
+
+def namespaces(**expression: Any) -> Change:
+    """A policy's selector of namespaces."""
+    return {"namespaceSelector": selector(**expression)}
 
 
 NAMESPACES = "namespaceSelector.matchExpressions[0]"
@@ -189,6 +194,20 @@ RULES = {
         "allocation.type",
         "allocation.type ResourceClaim is reserved for a later version: use ExtendedResource",
         {},
+    ),
+    "profile for nobody": Rule(
+        PROFILE,
+        {"allowedNamespaces": {}},
+        "allowedNamespaces",
+        "nobody is allowed: set names or selector, or leave allowedNamespaces out to allow all",
+        {"allowedNamespaces": {"names": ["team"]}},
+    ),
+    "profile for namespaces of no value": Rule(
+        PROFILE,
+        {"allowedNamespaces": {"selector": selector(operator="In")}},
+        "allowedNamespaces.selector.matchExpressions[0]",
+        VALUES,
+        {"allowedNamespaces": {"selector": selector(operator="In", values=["v"])}},
     ),
     "policy that says nothing": Rule(
         POLICY,

@@ -8,7 +8,7 @@ import pytest
 from devcluster import audit, kube
 from tests.support.api import Object
 from tests.support.operator import HostOperator
-from tests.support.scene import TANDEM, Scene
+from tests.support.scene import Scene
 from tests.support.serving import APPS, deployment, idle, until_shares, variant
 from tests.support.writes import writes
 
@@ -103,7 +103,7 @@ def test_a_repair_that_would_bring_in_another_profile_is_told_instead(scene: Sce
     idle(scene, "chat", accelerator=profile)
     settled(scene)
     change = {"env": [{"name": "NEW", "value": "1"}], "counts": {"perPod": [1]}}
-    scene.api.patch(f"{TANDEM}/acceleratorprofiles/{profile}", {"spec": change})
+    scene.patch_profile(profile, change)
     idle(scene, "probe", accelerator=profile, devicesPerPod=2)
     # By this the operator shows that it knows the profile as it is now.
     scene.reason("infsvc", "probe", "IllegalCount")

@@ -171,7 +171,7 @@ def test_an_illegal_count_is_told_and_heals_with_the_profile(scene: Scene, worke
     assert condition(found, "Stalled")["status"] == "True"
     assert "one of: 2, 4" in condition(found, "Ready")["message"]
 
-    scene.api.patch(f"{TANDEM}/acceleratorprofiles/{profile}", {"spec": {"counts": {"perPod": [1, 2, 4]}}})
+    scene.patch_profile(profile, {"counts": {"perPod": [1, 2, 4]}})
     until_shares(scene, "odd", main=1)
     with pytest.raises(KeyError):
         condition(scene.get_service("odd"), "Stalled")

@@ -171,7 +171,7 @@ def test_a_settled_service_makes_no_request(scene: Scene, workers: list[str]) ->
     start = audit.mark()
 
     # The same edit that wakes both gives the witness its place.
-    scene.api.patch(f"{TANDEM}/acceleratorprofiles/{profile}", {"spec": {"counts": {"perPod": [1, 2]}}})
+    scene.patch_profile(profile, {"counts": {"perPod": [1, 2]}})
     until_shares(scene, "witness", main=1)
 
     touched = {

@@ -236,6 +236,24 @@ def test_the_first_listed_variant_that_fits_is_taken(scene: Scene, workers: list
     assert {pod["spec"]["nodeName"] for pod in pods} == {workers[1]}
 
 
+def test_a_profile_of_other_namespaces_is_refused_until_the_namespace_is_added(
+    scene: Scene, workers: list[str]
+) -> None:
+    """Free devices do not matter; an admin's edit of the profile is enough, and the run needs none."""
+    scene.devices(workers[:1], 1)
+    closed = scene.profile(allowedNamespaces={"names": ["some-other-tenant"]})
+    scene.run("outsider", accelerator=closed, command=EXIT)
+
+    [(_, why, message)] = rejections(scene.reason("trun", "outsider", "NamespaceNotAllowed", SOON))
+    assert why == "NamespaceNotAllowed"
+    assert message.startswith(f"namespace {scene.name} may not use {closed}; list another accelerator, or")
+    assert scene.pod_names() == []
+
+    scene.patch_profile(closed, {"allowedNamespaces": {"names": ["some-other-tenant", scene.name]}})
+    scene.until(lambda: scene.get_run("outsider")["status"]["attempt"] == 1, "the first attempt", SOON)
+    scene.reason("trun", "outsider", "Succeeded")
+
+
 def test_a_selector_takes_the_first_matching_profile_that_fits(scene: Scene, workers: list[str]) -> None:
     """An image belongs to a stack, so a run may leave the chip open."""
     scene.devices(workers[:2], 1)

@@ -141,6 +141,10 @@ class Scene:
         """Merge `spec` into a service's spec."""
         return self.api.patch(self.path("inferenceservices", name, TANDEM), {"spec": spec})
 
+    def patch_profile(self, name: str, spec: Object) -> Object:
+        """Merge `spec` into a profile's spec."""
+        return self.api.patch(f"{TANDEM}/acceleratorprofiles/{name}", {"spec": spec})
+
     def pods(self, selector: str = "") -> list[Object]:
         """Pods of the namespace by name."""
         query = f"?labelSelector={selector}" if selector else ""

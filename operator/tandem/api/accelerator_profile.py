@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tandem.api.base import ATOMIC, LabelMap, Model, ObjectName, Quantity, cel, list_map, rules
+from tandem.api.base import ATOMIC, DNS_LABEL, LabelMap, Model, ObjectName, Quantity, cel, list_map, rules
 from tandem.api.conditions import Conditions, ObservedGeneration
 from tandem.api.containers import EnvVar
+from tandem.api.namespaces import NamespaceSelector
 from tandem.api.scheduling import Toleration
 
 CLASS_RESERVED = "allocation.type ResourceClaim is reserved for a later version: use ExtendedResource"
@@ -16,6 +17,12 @@ CLASS_RESERVED = "allocation.type ResourceClaim is reserved for a later version:
 PROFILE_NAME_RULE = cel(
     "self.metadata.name.size() <= 63",
     "metadata.name must have at most 63 characters: it is the value of a label on every pod",
+)
+
+
+SOMEBODY = cel(
+    "has(self.names) || has(self.selector)",
+    "nobody is allowed: set names or selector, or leave allowedNamespaces out to allow all",
 )
 
 
@@ -134,6 +141,25 @@ class ExcludedNodes(Model):
         return labels, tuple(self.annotations or ()), tuple(self.resources or ())
 
 
+class AllowedNamespaces(Model):
+    """Namespaces whose work may use the profile: those that are named, and those that are selected."""
+
+    names: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL)]] | None,
+        Field(
+            min_length=1,
+            max_length=256,
+            description="Names of namespaces. Default: none.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ] = None
+    selector: Annotated[
+        NamespaceSelector | None, Field(description="Labels of namespaces. Default: none is selected.")
+    ] = None
+
+    model_config = {"json_schema_extra": rules(SOMEBODY)}
+
+
 class AcceleratorProfileSpec(Model):
     """Where the devices are and what pods on them need."""
 
@@ -158,6 +184,12 @@ class AcceleratorProfileSpec(Model):
             description="Autoscaled: an autoscaler adds nodes for pods that wait, so pods are made though no devices are free, and"
             " may wait 15 minutes for a node unless bindSeconds says otherwise. Static: what does not fit waits without pods."
             " Default: Static."
+        ),
+    ] = None
+    allowed_namespaces: Annotated[
+        AllowedNamespaces | None,
+        Field(
+            description="Namespaces whose work may be placed on the devices; what runs already is left alone. Default: all."
         ),
     ] = None
     counts: Annotated[Counts | None, Field(description="Legal numbers of devices. Default: any.")] = None

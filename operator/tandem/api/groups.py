@@ -38,6 +38,7 @@ GROUPS = {
     "AcceleratorProfile": (
         Group("Nodes and devices", ("nodeSelector", "architecture", "allocation"), "profile-smallest.yaml"),
         Group("Legal counts and ranks", ("counts", "ranksPerDevice"), "profile-counts.yaml"),
+        Group("Who may use it", ("allowedNamespaces",), "profile-namespaces.yaml"),
         Group(
             "What every pod gets",
             ("perDevice", "tolerations", "runtimeClassName", "env", "voidEnv", "forbidEnv", "revision"),

@@ -109,6 +109,11 @@ class Reason(StrEnum):
         "It would fit if all devices were healthy: a node's allocatable is below its capacity. Look at the device plugin and the"
         " devices of the profile's nodes.",
     )
+    NAMESPACE_NOT_ALLOWED = (
+        "NamespaceNotAllowed",
+        "The profile is not for work of this namespace. List another accelerator, or have an admin add the namespace to"
+        " `spec.allowedNamespaces` of the profile, by name or by a label; what waits starts by itself.",
+    )
     DOES_NOT_FIT_NOW = (
         "DoesNotFitNow",
         "Too few free devices at the moment. It is looked at again whenever devices become free.",

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from tandem.api.accelerator_profile import AcceleratorProfile
-from tandem.api.placement_policy import LabelRequirement, NamespaceSelector, PlacementPolicy, PolicyChoice
+from tandem.api.namespaces import LabelRequirement, NamespaceSelector
+from tandem.api.placement_policy import PlacementPolicy, PolicyChoice
 
 Aspect = Literal["Require", "Order"]
 KINDS = ("TrainingRun", "InferenceService")
@@ -65,7 +66,14 @@ def reaches(policy: PlacementPolicy, kind: str, labels: Mapping[str, str]) -> bo
     """Whether the policy is for work of this kind in a namespace with these labels."""
     spec = policy.spec
     return (spec.kinds is None or kind in spec.kinds) and (
-        spec.namespace_selector is None or _selected(spec.namespace_selector, labels)
+        spec.namespace_selector is None or selected(spec.namespace_selector, labels)
+    )
+
+
+def selected(selector: NamespaceSelector, labels: Mapping[str, str]) -> bool:
+    """Whether a namespace with these labels is meant."""
+    return (selector.match_labels or {}).items() <= labels.items() and all(
+        _OPERATORS[wish.operator](wish, labels) for wish in selector.match_expressions or ()
     )
 
 
@@ -105,12 +113,6 @@ def _beaten(aspect: Aspect, policies: list[PlacementPolicy]) -> list[Overruling]
 
 def _orders(policy: PlacementPolicy) -> bool:
     return policy.spec.mode == "Prefer" or bool(policy.spec.shares)
-
-
-def _selected(selector: NamespaceSelector, labels: Mapping[str, str]) -> bool:
-    return (selector.match_labels or {}).items() <= labels.items() and all(
-        _OPERATORS[wish.operator](wish, labels) for wish in selector.match_expressions or ()
-    )
 
 
 _OPERATORS: Mapping[str, Callable[[LabelRequirement, Mapping[str, str]], bool]] = {

@@ -3,15 +3,24 @@
 Messages carry counts, never names of other tenants.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from tandem.api.reasons import Reason
 from tandem.domain import clock
+from tandem.domain.placement.policy import selected
 from tandem.domain.placement.request import Candidate, Option, Rejection
 from tandem.domain.words import times
 
 REFUSING = frozenset(
-    {Reason.UNKNOWN_ACCELERATOR, Reason.ILLEGAL_COUNT, Reason.POLICY_FORBIDS, Reason.ARCH_MISMATCH, Reason.NEVER_FITS}
+    {
+        Reason.UNKNOWN_ACCELERATOR,
+        Reason.NAMESPACE_NOT_ALLOWED,
+        Reason.ILLEGAL_COUNT,
+        Reason.POLICY_FORBIDS,
+        Reason.ARCH_MISMATCH,
+        Reason.NEVER_FITS,
+    }
 )
 """Reasons that waiting does not cure: the spec or the profiles must change."""
 
@@ -29,6 +38,28 @@ def unknown(candidate: Candidate) -> Rejection:
 def held_off(candidate: Candidate, why: str) -> Rejection:
     """The candidate was refused lately."""
     return Rejection(candidate.variant, candidate.wants, Reason.HELD_OFF, why)
+
+
+def namespace_not_allowed(
+    variant: str, option: Option, namespace: str, labels: Mapping[str, str] | None
+) -> Rejection | None:
+    """The profile is for work of other namespaces. Which these are is not this tenant's business.
+
+    A namespace that is not known yet has no labels: nothing selects it.
+    """
+    profile = option.profile
+    allowed = profile.spec.allowed_namespaces
+    if allowed is None or namespace in (allowed.names or ()):
+        return None
+    if allowed.selector is not None and labels is not None and selected(allowed.selector, labels):
+        return None
+    return Rejection(
+        variant,
+        profile.name,
+        Reason.NAMESPACE_NOT_ALLOWED,
+        f"namespace {namespace} may not use {profile.name}; list another accelerator, or have an admin add the namespace to"
+        " allowedNamespaces of the profile",
+    )
 
 
 def illegal_count(variant: str, option: Option, *, distributed: bool) -> Rejection | None:

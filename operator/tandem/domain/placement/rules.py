@@ -13,6 +13,12 @@ from tandem.domain.placement.request import Ask, Candidate, Option, Rejection
 Rule = Callable[[Ask, Candidate, Option, Snapshot], Rejection | None]
 
 
+def namespace_allowed(ask: Ask, candidate: Candidate, option: Option, state: Snapshot) -> Rejection | None:
+    """The profile is for work of the namespace."""
+    labels = state.held.policies.namespaces.get(ask.namespace)
+    return rejection.namespace_not_allowed(candidate.variant, option, ask.namespace, labels)
+
+
 def legal_count(ask: Ask, candidate: Candidate, option: Option, _: Snapshot) -> Rejection | None:
     """The profile allows so many devices in a pod."""
     distributed = ask.replicas is None and option.pods > 1
@@ -29,7 +35,7 @@ def within_caps(ask: Ask, candidate: Candidate, option: Option, state: Snapshot)
     return policy_rules.over_cap(ask, candidate.variant, option, state.held)
 
 
-RULES: tuple[Rule, ...] = (legal_count, policy_allows, within_caps)
+RULES: tuple[Rule, ...] = (namespace_allowed, legal_count, policy_allows, within_caps)
 
 
 def allowed(ask: Ask, candidate: Candidate, state: Snapshot) -> tuple[list[Option], list[Rejection]]:

@@ -186,11 +186,13 @@ def test_a_variant_that_is_gone_loses_its_deployment() -> None:
         ({"env": [{"name": "VISIBLE", "value": "0"}]}, "InvalidSpec", "VISIBLE"),
         ({"accelerator": "h100"}, "UnknownAccelerator", "h100"),
         ({"devicesPerPod": 3}, "IllegalCount", "1, 8"),
+        ({"accelerator": "closed"}, "NamespaceNotAllowed", "namespace team may not use closed"),
     ],
 )
 def test_bad_input_stalls_with_a_stable_reason(spec: dict[str, Any], reason: str, words: str) -> None:
     strict = profile(counts={"perPod": [1, 8]}, forbidEnv=["VISIBLE"])
-    plan = decide_service(service_view(service(**spec), profiles={strict.name: strict}), STATE)
+    closed = profile("closed", allowedNamespaces={"names": ["other"]})
+    plan = decide_service(service_view(service(**spec), profiles={item.name: item for item in (strict, closed)}), STATE)
     ready = condition(plan, ConditionType.READY)
     assert ready is not None
     assert (ready.reason, ready.status, status_of(plan, ConditionType.STALLED)) == (reason, "False", "True")

@@ -328,13 +328,15 @@ def test_terminal_pods_are_kept_for_their_logs_until_the_attempt_after_has_ended
         ({"env": [{"name": "VISIBLE", "value": "0"}]}, "InvalidSpec", "VISIBLE"),
         ({"accelerator": "h100"}, "UnknownAccelerator", "h100"),
         ({"devicesPerPod": 3}, "IllegalCount", "1, 8"),
+        ({"accelerator": "closed"}, "NamespaceNotAllowed", "namespace team may not use closed"),
     ],
 )
 def test_bad_input_stalls_with_a_stable_reason_and_asks_for_nothing(
     spec: dict[str, Any], reason: str, words: str
 ) -> None:
     strict = profile(counts={"perPod": [1, 8]}, forbidEnv=["VISIBLE"])
-    plan = decide_run(run_view(run(**spec), profiles={strict.name: strict}))
+    closed = profile("closed", allowedNamespaces={"names": ["other"]})
+    plan = decide_run(run_view(run(**spec), profiles={item.name: item for item in (strict, closed)}))
     assert state(plan) == (reason, "False", "True", None)
     assert words in message(plan)
     assert (plan.acts, plan.requeue_after) == (False, 60)

@@ -130,14 +130,16 @@ async def test_a_service_of_which_a_part_has_room(
     cluster: Cluster, explain: Explain, capsys: pytest.CaptureFixture[str]
 ) -> None:
     variants = [{"name": "first", "accelerator": "make-a"}, {"name": "none", "accelerator": "make-x"}]
-    cluster.lists[f"{OURS}/inferenceservices"] = [existing("InferenceService", "s", replicas=3, variants=variants)]
+    cluster.lists["/api/v1/pods"] = [pod("p", "a-0", "example.com/a", 4)]
+    service = existing("InferenceService", "s", replicas=3, devicesPerPod=2, variants=variants)
+    cluster.lists[f"{OURS}/inferenceservices"] = [service]
     assert await explain("infsvc/s") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "InferenceService team/s: not looked at by the operator yet"
     assert lines[-5].split()[-1] == "VERDICT"
-    assert lines[-4].split() == ["first", "make-a", "3", "x", "4", "2", "8", "8", "2", "Chosen"]
-    assert lines[-3].strip() == "3 pods x 4 devices asked for; 8 of 8 devices are free on 2 nodes"
-    assert lines[-2].split() == ["none", "make-x", "3", "x", "4", "-", "-", "-", "-", "UnknownAccelerator"]
+    assert lines[-4].split() == ["first", "make-a", "3", "x", "2", "2", "4", "8", "2", "Chosen"]
+    assert lines[-3].strip() == "3 pods x 2 devices asked for; 4 of 8 devices are free on 2 nodes"
+    assert lines[-2].split() == ["none", "make-x", "3", "x", "2", "-", "-", "-", "-", "UnknownAccelerator"]
     assert "no AcceleratorProfile matches 'make-x'" in lines[-1]
 
 

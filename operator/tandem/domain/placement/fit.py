@@ -7,7 +7,7 @@ CPU, memory and affinity of our pods are not modelled: a fit is a hint, the sche
 """
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -39,7 +39,7 @@ class Others:
 class Nodes:
     """What the nodes are to pods of one shape, whatever runs on them."""
 
-    open: tuple[tuple[str, int], ...]
+    open: Mapping[str, int]
     """Names of the eligible nodes and the healthy devices on each."""
     capacity: tuple[int, ...] = ()
     """All devices of each of these."""
@@ -66,6 +66,8 @@ class Snapshot:
     """Devices by whose work holds them, and the policies that say something to it."""
     surveys: dict[Hashable, Nodes] = field(default_factory=dict, compare=False, repr=False)
     """What `survey` found out about these nodes so far. It may be handed on to other snapshots of the same nodes."""
+    rooms: dict[Hashable, "Room"] = field(default_factory=dict, compare=False, repr=False)
+    """What `base_room` found out so far; it goes with `used`, and a snapshot with another one needs another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,9 @@ class Room:
     """Of the free ones, those that are kept for a gang that has waited too long."""
     kept_since: datetime | None = None
     """Since when it waits."""
+    resource: str = ""
+    each: int = 1
+    """Devices of a pod."""
     promised: int = 0
     """Healthy devices that are neither free nor in use: pods of others wait that go first."""
 
@@ -133,8 +138,8 @@ def room(
     free_total = total = kept_total = promised_total = 0
     kept_since = None
     resource, each = option.resource, option.devices
-    offers = survey(state, option).open
-    for name, devices in offers:
+    open_nodes = survey(state, option).open
+    for name, devices in open_nodes.items():
         place = (name, resource)
         free = max(0, devices - used.get(place, 0))
         if place in kept:
@@ -147,13 +152,42 @@ def room(
         total += devices
     return Room(
         pods_by_node=pods_by_node,
-        nodes=len(offers),
+        nodes=len(open_nodes),
         free=free_total,
         total=total,
         kept=kept_total,
         kept_since=kept_since,
+        resource=resource,
+        each=each,
         promised=promised_total,
     )
+
+
+def base_room(state: Snapshot, option: Option | Others) -> Room:
+    """Where pods of `option` fit while nothing is reserved."""
+    found = state.rooms.get(option.shape)
+    if found is None:
+        found = state.rooms[option.shape] = room(state, state.used, option)
+    return found
+
+
+def recounted(
+    before: Room,
+    devices: Mapping[str, int],
+    used: Mapping[str, tuple[int, int]],
+    promised: Mapping[tuple[str, str], int] = NOTHING_PROMISED,
+) -> Room:
+    """The room after on some nodes other devices are used: as many before, and as many now. It equals `room` counted anew,
+    at a cost that grows with these nodes; `devices` is what `survey` says of the option."""
+    pods_by_node = dict(before.pods_by_node)
+    free, more = before.free, before.promised
+    for node, (old, new) in used.items():
+        if node in pods_by_node:
+            left = max(0, devices[node] - new)
+            pods_by_node[node] = left // before.each
+            free += left - max(0, devices[node] - old)
+            more += promised.get((node, before.resource), 0)
+    return replace(before, pods_by_node=pods_by_node, free=free, promised=more)
 
 
 def survey(state: Snapshot, option: Option | Others) -> Nodes:
@@ -167,17 +201,15 @@ def survey(state: Snapshot, option: Option | Others) -> Nodes:
 
 
 def _of_others(state: Snapshot, others: Others) -> Nodes:
-    offers = tuple(
-        (node.name, node.allocatable.get(others.resource, 0)) for node in state.nodes if admits(node, others.wait)
-    )
-    return Nodes(offers)
+    resource = others.resource
+    return Nodes({node.name: node.allocatable.get(resource, 0) for node in state.nodes if admits(node, others.wait)})
 
 
 def _of_ours(state: Snapshot, option: Option) -> Nodes:
     resource = option.resource
     wanted = {**option.node_selector, **option.profile.spec.node_selector}.items()
     architecture = option.profile.spec.architecture
-    offers: list[tuple[str, int]] = []
+    healthy: dict[str, int] = {}
     capacity: list[int] = []
     away: dict[str, int] = {}
     away_capacity: list[int] = []
@@ -190,15 +222,13 @@ def _of_ours(state: Snapshot, option: Option) -> Nodes:
             continue
         why = unfit(node, option.profile, option.tolerations)
         if why is None:
-            offers.append((node.name, node.allocatable.get(resource, 0)))
+            healthy[node.name] = node.allocatable.get(resource, 0)
             capacity.append(node.capacity.get(resource, 0))
             continue
         away[why] = away.get(why, 0) + 1
         if why != DIVIDED:
             away_capacity.append(node.capacity.get(resource, 0))
-    return Nodes(
-        tuple(offers), tuple(capacity), tuple(sorted(away.items())), tuple(away_capacity), frozenset(architectures)
-    )
+    return Nodes(healthy, tuple(capacity), tuple(sorted(away.items())), tuple(away_capacity), frozenset(architectures))
 
 
 def eligible(node: NodeRecord, option: Option) -> bool:

@@ -66,7 +66,9 @@ def _too_small(option: Option, nodes: Nodes, _used: Used, _found: Room) -> Why |
 
 def _unhealthy(option: Option, nodes: Nodes, used: Used, found: Room) -> Why | None:
     """With the devices that are missing from allocatable it would fit."""
-    offers = [(name, healthy, capacity) for (name, healthy), capacity in zip(nodes.open, nodes.capacity, strict=True)]
+    offers = [
+        (name, healthy, capacity) for (name, healthy), capacity in zip(nodes.open.items(), nodes.capacity, strict=True)
+    ]
     sick = [capacity - healthy for _, healthy, capacity in offers if capacity > healthy]
     if not sick:
         return None

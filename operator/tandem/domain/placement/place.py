@@ -18,7 +18,7 @@ from heapq import heapify, heappop, heappush
 from tandem.domain.observed import Key
 from tandem.domain.placement import lack, policy_rules, rejection, rules
 from tandem.domain.placement.arrange import LISTED_ORDER, arranged
-from tandem.domain.placement.fit import Others, Room, Snapshot, room
+from tandem.domain.placement.fit import Others, Room, Snapshot, base_room, recounted, room, survey
 from tandem.domain.placement.holders import Holder
 from tandem.domain.placement.line import Line
 from tandem.domain.placement.request import Ask, Decision, Demand, Grant, Option, Rejection
@@ -51,28 +51,49 @@ class _Board:
     """Pods of others that wait for a node, the highest priority last."""
     promised: dict[tuple[str, str], int] = field(default_factory=dict)
     """Of the devices in use: those that pods of others will get."""
-    _found: dict[Hashable, Room] = field(default_factory=dict)
+    _found: dict[Hashable, tuple[Option | Others, Room]] = field(default_factory=dict)
+    _touched: dict[str, set[str]] = field(default_factory=dict)
+    """Resource -> nodes on which other devices of it are used than in `state`."""
 
     def room(self, option: Option | Others) -> Room:
         """Where pods of `option` fit now."""
         found = self._found.get(option.shape)
         if found is None:
-            found = self._found[option.shape] = room(self.state, self.used, option, self.kept, self.promised)
-        return found
+            found = self._found[option.shape] = option, self._counted(option)
+        return found[1]
+
+    def _counted(self, option: Option | Others) -> Room:
+        if self.kept:
+            return room(self.state, self.used, option, self.kept, self.promised)
+        resource = option.resource
+        used = {
+            node: (self.state.used.get((node, resource), 0), self.used[node, resource])
+            for node in self._touched.get(resource, ())
+        }
+        return recounted(base_room(self.state, option), survey(self.state, option).open, used, self.promised)
 
     def take(self, option: Option | Others, pods: int) -> None:
         """Count `pods` of `option` as used, on the fullest nodes first, so that whole nodes stay free for large pods."""
+        resource = option.resource
+        used: dict[str, tuple[int, int]] = {}
+        promised: dict[tuple[str, str], int] = {}
         for left, node in sorted((left, node) for node, left in self.room(option).pods_by_node.items() if left):
             taken = min(pods, left)
-            place_ = (node, option.resource)
-            self.used[place_] = self.used.get(place_, 0) + taken * option.devices
+            place_ = (node, resource)
+            before = self.used.get(place_, 0)
+            used[node] = before, before + taken * option.devices
+            self.used[place_] = used[node][1]
             if isinstance(option, Others):
-                self.promised[place_] = self.promised.get(place_, 0) + taken * option.devices
+                promised[place_] = taken * option.devices
+                self.promised[place_] = self.promised.get(place_, 0) + promised[place_]
             pods -= taken
             if not pods:
                 break
+        self._touched.setdefault(resource, set()).update(used)
         # Options of other shapes may ask for the same resource.
-        self._found.clear()
+        for shape, (other, found) in self._found.items():
+            if other.resource == resource:
+                self._found[shape] = other, recounted(found, survey(self.state, other).open, used, promised)
 
     def let_pass(self, priority: int) -> None:
         """Pods of others of this priority or a higher one get their devices before whoever of ours is next."""

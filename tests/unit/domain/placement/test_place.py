@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tandem.api.reasons import Reason
 from tandem.domain.observed import ForeignPod, NodeRecord, Wait
 from tandem.domain.placement.fit import Snapshot, room, snapshot
-from tandem.domain.placement.place import Reservation, may_fit, place
+from tandem.domain.placement.place import Reservation, _board, may_fit, place
 from tandem.domain.placement.request import Ask, Candidate, Decision, Grant, Option
 from tests.unit.domain.builders import (
     GPUS,
@@ -369,7 +369,7 @@ def test_reservations_of_one_shape_are_taken_together_as_they_would_be_one_after
             if free:
                 chosen = min(free, key=lambda name: (free[name], name))
                 used[chosen, wanted.resource] = used.get((chosen, wanted.resource), 0) + wanted.devices
-    assert together == place(queue, replace(state, used=used), (), NOW)
+    assert together == place(queue, replace(state, used=used, rooms={}), (), NOW)
 
 
 @given(NODES, st.lists(st.tuples(OPTIONS, st.integers(1, 3)), max_size=6), st.randoms(use_true_random=False))
@@ -454,3 +454,17 @@ def test_ours_get_what_is_left_when_all_that_go_first_were_put_in_one_by_one(
         if value >= priority and fitting:
             left[min(fitting, key=lambda index: (left[index] // devices, index))] -= devices
     assert sum(granted(one(wanted, state)).values()) == sum(left.values())
+
+
+@given(NODES, PODS, st.lists(st.tuples(OPTIONS, st.integers(0, 3)), max_size=8), OPTIONS)
+def test_room_is_kept_up_to_date_as_devices_are_taken(
+    nodes: list[NodeRecord], pods: list[ForeignPod], taken: list[tuple[Option, int]], late: Option
+) -> None:
+    """As counted anew, for options that were asked about before and for those that come later."""
+    state = snapshot(nodes, pods)
+    board = _board(state, (), NOW)
+    for wanted, count in taken:
+        board.take(wanted, count)
+        assert board.room(wanted) == room(state, board.used, wanted)
+    for wanted in (*(wanted for wanted, _ in taken), late):
+        assert board.room(wanted) == room(state, board.used, wanted)

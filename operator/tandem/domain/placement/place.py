@@ -108,10 +108,12 @@ class _Board:
 
     def keep(self, option: Option, since: datetime) -> None:
         """Nobody is given devices any more on the nodes of `option`, if so many pods of it could ever be there."""
-        empty = room(self.state, {}, option)
-        if empty.pods >= option.pods:
-            for node in empty.pods_by_node:
-                self.kept.setdefault((node, option.resource), since)
+        resource, devices = option.resource, offers(self.state, option)
+        if sum(healthy // option.devices for healthy in devices.values()) < option.pods:
+            return
+        new = {(node, resource): since for node in devices if (node, resource) not in self.kept}
+        if new:
+            self.kept.update(new)
             self._found.clear()
 
 

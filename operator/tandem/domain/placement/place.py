@@ -108,7 +108,7 @@ class _Board:
 
     def keep(self, option: Option, since: datetime) -> None:
         """Nobody is given devices any more on the nodes of `option`, if so many pods of it could ever be there."""
-        resource, devices = option.resource, offers(self.state, option)
+        resource, devices = option.resource, survey(self.state, option).open
         if sum(healthy // option.devices for healthy in devices.values()) < option.pods:
             return
         new = {(node, resource): since for node in devices if (node, resource) not in self.kept}

@@ -38,6 +38,7 @@ GROUPS = {
     "AcceleratorProfile": (
         Group("Nodes and devices", ("nodeSelector", "architecture", "allocation"), "profile-smallest.yaml"),
         Group("Legal counts and ranks", ("counts", "ranksPerDevice"), "profile-counts.yaml"),
+        Group("Nodes that do not count, and autoscaling", ("excludeNodes", "provisioning"), "profile-nodes.yaml"),
         Group("Who may use it", ("allowedNamespaces",), "profile-namespaces.yaml"),
         Group(
             "What every pod gets",

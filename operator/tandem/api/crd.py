@@ -63,12 +63,12 @@ class Kind:
 
     model: type[BaseModel]
     spec: type[BaseModel]
+    status: type[BaseModel]
     plural: str
     columns: tuple[Column, ...]
     short_names: tuple[str, ...]
     validations: tuple[dict[str, str], ...]
     """CEL rules at the root: only they see metadata.name."""
-    status: type[BaseModel] | None = None
     namespaced: bool = True
     scalable: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -227,16 +227,13 @@ def _root_schema(kind: Kind) -> Schema:
             "spec": spec,
         },
     }
-    if kind.status:
-        status = structural_schema(kind.status, f"{kind.name}.status")
-        schema["properties"]["status"] = {**status, "default": {"observedGeneration": UNSEEN}}
+    status = structural_schema(kind.status, f"{kind.name}.status")
+    schema["properties"]["status"] = {**status, "default": {"observedGeneration": UNSEEN}}
     return schema
 
 
 def _subresources(kind: Kind) -> dict[str, Any]:
-    subresources: dict[str, Any] = {}
-    if kind.status:
-        subresources["status"] = {}
+    subresources: dict[str, Any] = {"status": {}}
     if kind.scalable:
         subresources["scale"] = {
             "specReplicasPath": ".spec.replicas",

@@ -85,10 +85,9 @@ def _kind_section(kind: Kind, examples: Mapping[str, str]) -> Iterator[str]:
             yield from ("```yaml", examples[group.example].rstrip("\n"), "```", "")
         fields = {name: spec["properties"][name] for name in group.fields}
         yield from _table({**spec, "properties": fields}, "spec")
-    if "status" in root["properties"]:
-        yield f"### {kind.name}: Status"
-        yield ""
-        yield from _table(root["properties"]["status"], "status")
+    yield f"### {kind.name}: Status"
+    yield ""
+    yield from _table(root["properties"]["status"], "status")
     yield f"### {kind.name}: What is refused"
     yield ""
     yield "At once, with this message:"

@@ -270,6 +270,9 @@ BOUNDS = [
     Bound(PROFILE, "allowedNamespaces.names", ["a" * 63], ["a" * 64], too_long(63), "[0]"),
     Bound(PROFILE, "allowedNamespaces.names", ["team-1"], ["team.1"], "should match", "[0]"),
     Bound(PROFILE, "allowedNamespaces.names", ["a", "b"], ["a", "a"], "Duplicate value", SECOND),
+    Bound(PROFILE, "health.nodeConditions", [{"type": "A"}] * 16, [{"type": "A"}] * 17, too_many(16)),
+    Bound(PROFILE, "health.nodeConditions", [{"type": "A"}], [], "should have at least 1 items"),
+    Bound(PROFILE, "health.nodeConditions", [{"type": "A" * 316}], [{"type": "A" * 317}], too_long(316), "[0].type"),
     Bound(PROFILE, "revision", "r" * 63, "r" * 64, too_long(63)),
 ]  # fmt: skip
 

@@ -71,7 +71,19 @@ def test_a_ready_node() -> None:
         not_ready_since=None,
         allocatable={"nvidia.com/gpu": 7},
         capacity={"nvidia.com/gpu": 8},
+        conditions=frozenset({("MemoryPressure", "False"), ("Ready", "True")}),
     )
+
+
+def test_of_a_node_s_conditions_type_and_status_are_kept() -> None:
+    """Their heartbeats change all the time, and the record must not."""
+    raw = node()
+    raw["status"]["conditions"].append({"type": "DevicesIll", "status": "True", "lastHeartbeatTime": "10:00"})
+    record = trim.node(raw)
+    assert record is not None
+    assert record.conditions == {("MemoryPressure", "False"), ("Ready", "True"), ("DevicesIll", "True")}
+    raw["status"]["conditions"][-1]["lastHeartbeatTime"] = "10:01"
+    assert trim.node(raw) == record
 
 
 def test_of_a_node_s_annotations_the_keys_are_kept() -> None:

@@ -160,6 +160,38 @@ class AllowedNamespaces(Model):
     model_config = {"json_schema_extra": rules(SOMEBODY)}
 
 
+class NodeConditionSign(Model):
+    """A condition in a node's status that says that its devices are not well."""
+
+    type: Annotated[
+        str,
+        Field(min_length=1, max_length=316, description="Type of the condition, e.g. one of node-problem-detector's."),
+    ]
+    status: Annotated[
+        Literal["True", "False", "Unknown"] | None,
+        Field(description="Status in which it is a sign of illness. Default: True."),
+    ] = None
+
+
+class Health(Model):
+    """Where to look, beside what the device plugin says in status.allocatable."""
+
+    node_conditions: Annotated[
+        list[NodeConditionSign],
+        Field(
+            min_length=1,
+            max_length=16,
+            description="Conditions of which one is enough for a node to get no new pods; what runs there is left alone.",
+            json_schema_extra=ATOMIC,
+        ),
+    ]
+
+    @cached_property
+    def signs(self) -> frozenset[tuple[str, str]]:
+        """(type, status) of the conditions."""
+        return frozenset((sign.type, sign.status or "True") for sign in self.node_conditions)
+
+
 class AcceleratorProfileSpec(Model):
     """Where the devices are and what pods on them need."""
 
@@ -171,6 +203,12 @@ class AcceleratorProfileSpec(Model):
         Field(
             description="Signs of nodes whose devices are divided by a sharing layer, so that the count in status.allocatable is"
             " not one of whole devices: such nodes get none of the pods' devices counted as free. Default: none."
+        ),
+    ] = None
+    health: Annotated[
+        Health | None,
+        Field(
+            description="Further signs of ill devices. Default: none; devices that the device plugin does not offer never count."
         ),
     ] = None
     architecture: Annotated[
@@ -271,7 +309,7 @@ class NodeCounts(Model):
         Field(
             ge=0,
             description="Those to which its pods may be bound: ready, not cordoned, without taints that the profile does not"
-            " tolerate, and not left out by excludeNodes.",
+            " tolerate, without a condition that health names, and not left out by excludeNodes.",
         ),
     ]
 

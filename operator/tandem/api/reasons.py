@@ -159,7 +159,7 @@ class Reason(StrEnum):
     NO_USABLE_NODES = (
         "NoUsableNodes",
         "The profile's nodes have devices, but its pods may be bound to none of them: they are cordoned, not ready, tainted in a"
-        " way that the profile does not tolerate, or left out by `spec.excludeNodes`.",
+        " way that the profile does not tolerate, unhealthy by `spec.health`, or left out by `spec.excludeNodes`.",
     )
     DEVICES_UNHEALTHY = (
         "DevicesUnhealthy",

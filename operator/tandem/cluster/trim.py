@@ -184,6 +184,7 @@ def node(raw: Raw) -> NodeRecord | None:
         allocatable=_extended(status.get("allocatable")),
         capacity=_extended(status.get("capacity")),
         annotations=_shared(frozenset(metadata.get("annotations") or ())),
+        conditions=_shared(frozenset((one["type"], one["status"]) for one in status.get("conditions") or ())),
     )
 
 

@@ -140,6 +140,8 @@ class NodeRecord:
     capacity: Mapping[str, int]
     annotations: frozenset[str] = frozenset()
     """Keys only: values change with every heartbeat of whoever writes them."""
+    conditions: frozenset[tuple[str, str]] = frozenset()
+    """(type, status) of each condition."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from tandem.api.accelerator_profile import AcceleratorProfile, DeviceCounts
 from tandem.domain.observed import NodeRecord
 from tandem.domain.placement.fit import Snapshot
-from tandem.domain.placement.nodes import carries, divided, open_to
+from tandem.domain.placement.nodes import carries, unfit
 
 
 def nodes_of(profile: AcceleratorProfile, nodes: Iterable[NodeRecord]) -> list[NodeRecord]:
@@ -15,7 +15,7 @@ def nodes_of(profile: AcceleratorProfile, nodes: Iterable[NodeRecord]) -> list[N
 
 def usable(profile: AcceleratorProfile, node: NodeRecord) -> bool:
     """Whether pods of the profile may be bound to this node of it, and its devices are whole ones."""
-    return open_to(node, profile.spec.tolerations or ()) and not divided(node, profile)
+    return unfit(node, profile, profile.spec.tolerations or ()) is None
 
 
 def sick(profile: AcceleratorProfile, nodes: Iterable[NodeRecord]) -> list[str]:

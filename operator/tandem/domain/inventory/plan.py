@@ -62,7 +62,7 @@ def _headline(
     if not devices.capacity:
         return Headline(Reason.NO_DEVICES, f"{here} with its labels offer no {resource}")
     if not nodes.usable:
-        why = "cordoned, not ready, tainted, or left out by excludeNodes"
+        why = "cordoned, not ready, tainted, ill, or left out by excludeNodes"
         return Headline(Reason.NO_USABLE_NODES, f"its pods may be bound to none of {here}: {why}")
     if devices.unhealthy:
         what = f"{devices.unhealthy} of {times(devices.capacity, 'device')} unhealthy, on {_some(sick)}"

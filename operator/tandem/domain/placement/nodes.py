@@ -19,6 +19,8 @@ def unfit(node: NodeRecord, profile: AcceleratorProfile, tolerations: Iterable[T
         return "not ready"
     if node.cordoned:
         return "cordoned"
+    if ill(node, profile):
+        return "unhealthy by a condition"
     return None if bears(node, tolerations) else "tainted"
 
 
@@ -47,6 +49,12 @@ def divided(node: NodeRecord, profile: AcceleratorProfile) -> bool:
     """Whether the node bears a sign that what it counts are not whole devices."""
     signs = profile.spec.exclude_nodes
     return signs is not None and _shows(node, signs)
+
+
+def ill(node: NodeRecord, profile: AcceleratorProfile) -> bool:
+    """Whether one of the node's conditions says, by the profile, that its devices are not well."""
+    health = profile.spec.health
+    return health is not None and not health.signs.isdisjoint(node.conditions)
 
 
 def _shows(node: NodeRecord, signs: ExcludedNodes) -> bool:

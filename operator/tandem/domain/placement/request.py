@@ -36,6 +36,7 @@ class Option:
             self.devices,
             spec.architecture,
             spec.exclude_nodes and spec.exclude_nodes.signs,
+            spec.health and spec.health.signs,
             tuple(sorted(spec.node_selector.items())),
             tuple(sorted(self.node_selector.items())),
             self.tolerations,

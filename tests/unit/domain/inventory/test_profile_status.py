@@ -80,7 +80,7 @@ def test_on_a_node_that_takes_no_pods_nothing_is_free(trouble: dict[str, Any]) -
     assert (found.devices.capacity, found.devices.free) == (10, 2)
     assert (found.nodes.found, found.nodes.usable) == (2, 1)
     assert headline(view([closed], profile=shared)) == (
-        "True NoUsableNodes: its pods may be bound to none of 1 node: cordoned, not ready, tainted, or left out by excludeNodes"
+        "True NoUsableNodes: its pods may be bound to none of 1 node: cordoned, not ready, tainted, ill, or left out by excludeNodes"
     )
 
 

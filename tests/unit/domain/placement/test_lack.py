@@ -92,6 +92,13 @@ def test_unhealthy_devices_are_the_reason_where_they_would_have_done() -> None:
     assert explained(sick, [foreign("b", 1)]).reason is Reason.DOES_NOT_FIT_NOW
 
 
+def test_nodes_that_are_ill_by_a_condition_are_told_and_may_come_back() -> None:
+    health = {"nodeConditions": [{"type": "DevicesIll"}]}
+    found = explained([node("a", 4, conditions=frozenset({("DevicesIll", "True")})), node("b", 4)], [], health=health)
+    assert (found.reason, found.too_small) == (Reason.DOES_NOT_FIT_NOW, False)
+    assert found.message.endswith("nodes that do not count: 1 unhealthy by a condition")
+
+
 def test_nodes_of_another_architecture_alone_are_told() -> None:
     found = explained([node(labels=ARM), node("b", labels={"accel": "nvidia-h20"})], [], architecture="amd64")
     assert found.reason is Reason.ARCH_MISMATCH

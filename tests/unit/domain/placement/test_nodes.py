@@ -43,6 +43,29 @@ def test_a_node_with_a_sign_of_a_sharing_layer_does_not_count(fields: dict[str, 
     assert eligible(record, option())
 
 
+WATCHED = profile(health={"nodeConditions": [{"type": "DevicesIll"}, {"type": "LinkUp", "status": "False"}]})
+
+
+@pytest.mark.parametrize(
+    ("conditions", "well"),
+    [
+        (set(), True),
+        ({("DevicesIll", "False"), ("LinkUp", "True"), ("Other", "True")}, True),
+        ({("DevicesIll", "Unknown")}, True),
+        ({("DevicesIll", "True")}, False),
+        ({("LinkUp", "False")}, False),
+    ],
+    ids=repr,
+)
+def test_a_node_whose_conditions_say_that_its_devices_are_ill_does_not_count(
+    conditions: set[tuple[str, str]], well: bool
+) -> None:
+    record = node(conditions=frozenset(conditions))
+    assert eligible(record, option(WATCHED)) is well
+    assert eligible(record, option())
+    assert option(WATCHED).shape != option().shape
+
+
 def test_options_that_leave_other_nodes_out_are_of_another_shape() -> None:
     assert option(DIVIDED).shape != option().shape
     assert option(DIVIDED).shape == replace(option(DIVIDED), pods=3).shape

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Mapping
 from tandem.api.accelerator_profile import AcceleratorProfile, DeviceCounts
 from tandem.domain.observed import NodeRecord
 from tandem.domain.placement.fit import Snapshot
-from tandem.domain.placement.nodes import carries, unfit
+from tandem.domain.placement.nodes import labels_of, unfit
 
 
 def nodes_of(profile: AcceleratorProfile, nodes: Iterable[NodeRecord]) -> list[NodeRecord]:
     """The nodes with the profile's labels and architecture, whatever their state."""
-    return [node for node in nodes if carries(node, profile)]
+    # The labels once: there may be thousands of nodes.
+    labels = labels_of(profile).items()
+    return [node for node in nodes if labels <= node.labels.items()]
 
 
 def usable(profile: AcceleratorProfile, node: NodeRecord) -> bool:
@@ -56,5 +58,5 @@ def rivals(
         for other in profiles.values()
         if other.name != profile.name
         and other.spec.allocation.extended_resource.name == resource
-        and any(carries(node, other) for node in here)
+        and nodes_of(other, here)
     )

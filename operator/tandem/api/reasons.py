@@ -124,7 +124,8 @@ class Reason(StrEnum):
     )
     HELD_OFF = (
         "HeldOff",
-        "Pods for this candidate were not bound or were refused lately; it is tried again after a pause.",
+        "It is not tried before the time in the message: its pods were not bound or were refused lately, a better variant is"
+        " given time (`placement.waitSeconds`), or the run stays for a while with the variant it has come to.",
     )
 
     POLICY_FORBIDS = (

@@ -173,10 +173,21 @@ def test_unhealthy_devices_are_not_given_away(
     scene.run("gang", accelerator=profile, devicesPerPod=4, command=STEERED)
 
     queued = scene.reason("trun", "gang", "Queued")
-    assert "1 pod x 4 devices asked for; 2 of 2 devices are free on 1 node" in condition(queued, "Ready")["message"]
+    told = "1 pod x 4 devices asked for; 6 of 8 devices are unhealthy, on 1 node"
+    assert told in condition(queued, "Ready")["message"]
     [rejected] = queued["status"]["placement"]["rejected"]
-    assert (rejected["accelerator"], rejected["reason"]) == (profile, "DoesNotFitNow")
+    assert (rejected["accelerator"], rejected["reason"]) == (profile, "Unhealthy")
     assert scene.pods() == []
+    path = f"{TANDEM}/acceleratorprofiles/{profile}"
+    ready = scene.until(
+        lambda: (said := condition(scene.api.get(path), "Ready")) and said["reason"] == "DevicesUnhealthy" and said,
+        "the profile to tell of them",
+    )
+    assert ready["message"] == f"6 of 8 devices unhealthy, on {node}"
+    assert scene.api.get(path)["status"]["devices"]["free"] == 2
 
     faults.devices_healthy(node)
     scene.reason("trun", "gang", "Running")
+    scene.until(
+        lambda: scene.api.get(path)["status"]["devices"]["unhealthy"] == 0, "the profile to tell that all are well"
+    )

@@ -15,6 +15,7 @@ from tandem.domain.observed import (
     NamespaceRecord,
     NodeRecord,
     PriorityRecord,
+    QuotaRecord,
     Taint,
 )
 from tests.cluster.objects import controller
@@ -324,3 +325,36 @@ def test_a_pod_group_is_its_attempt_and_what_keeps_it_from_being_bound() -> None
     assert bound is not None
     assert bound.unschedulable_message == ""
     assert group("False", **{"app.kubernetes.io/managed-by": "kueue"}) is None
+
+
+def resource_quota(**spec: Any) -> dict[str, Any]:
+    """A quota of devices and memory."""
+    return {
+        "metadata": {"namespace": "default", "name": "team", "resourceVersion": "5"},
+        "spec": {"hard": {"requests.nvidia.com/gpu": "99"}, **spec},
+        "status": {
+            "hard": {"requests.nvidia.com/gpu": "8", "requests.memory": "1Gi", "pods": "1k", "count/services": "1"},
+            "used": {"requests.nvidia.com/gpu": "2", "requests.memory": "1Gi", "pods": "3"},
+        },
+    }
+
+
+def test_of_a_quota_devices_and_pods_are_kept_as_they_are_enforced() -> None:
+    assert trim.quota(resource_quota()) == QuotaRecord(
+        "default", "team", 5, {"requests.nvidia.com/gpu": 8, "pods": 1000}, {"requests.nvidia.com/gpu": 2, "pods": 3}
+    )
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"scopes": ["Terminating"]}, {"scopeSelector": {"matchExpressions": []} | {"x": 1}}],
+    ids=["scopes", "selector"],
+)
+def test_a_quota_of_some_pods_only_is_left_to_the_server(spec: dict[str, Any]) -> None:
+    assert trim.quota(resource_quota(**spec)) is None
+
+
+def test_a_quota_that_is_not_enforced_yet_is_none() -> None:
+    raw = resource_quota()
+    del raw["status"]
+    assert trim.quota(raw) is None

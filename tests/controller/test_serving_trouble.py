@@ -154,8 +154,8 @@ def test_replicas_that_find_no_node_are_told_in_the_schedulers_words(scene: Scen
     scene.until(lambda: [pod["spec"].get("nodeName") for pod in scene.pods()] == [workers[0]], "a bound replica")
 
 
-def test_a_quota_that_refuses_is_told_and_heals(scene: Scene, workers: list[str]) -> None:
-    """The message is the API server's own."""
+def test_a_quota_without_room_is_told_and_heals(scene: Scene, workers: list[str]) -> None:
+    """It is seen before a replica is made."""
     scene.devices(workers[:1], 2)
     quota = {"metadata": {"name": "devices"}, "spec": {"hard": {f"requests.{scene.resource}": "0"}}}
     scene.api.create(scene.path("resourcequotas"), quota)
@@ -164,8 +164,9 @@ def test_a_quota_that_refuses_is_told_and_heals(scene: Scene, workers: list[str]
     )
     serve(scene, "chat", accelerator=scene.profile())
 
-    found = scene.reason("infsvc", "chat", "CreateRefused")
-    assert "exceeded quota: devices" in message(found)
+    found = scene.reason("infsvc", "chat", "Queued")
+    assert f"quota devices allows 0 requests.{scene.resource}, 0 in use, 1 more needed" in message(found)
+    assert scene.pods() == []
 
     scene.api.delete(scene.path("resourcequotas", "devices"))
     scene.reason("infsvc", "chat", "Available")

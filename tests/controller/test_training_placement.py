@@ -127,6 +127,24 @@ def test_pods_of_others_that_wait_for_devices_go_first(scene: Scene, workers: li
     scene.reason("trun", "behind", "Succeeded")
 
 
+def test_a_quota_is_seen_before_pods_are_made_and_its_raise_starts_the_run(scene: Scene, workers: list[str]) -> None:
+    """No attempt is spent on what the API server would refuse."""
+    scene.devices(workers[:2], 2)
+    name = f"requests.{scene.resource}"
+    quotas = scene.path("resourcequotas")
+    scene.api.create(quotas, {"metadata": {"name": "team"}, "spec": {"hard": {name: "3"}}})
+    scene.until(lambda: scene.api.get(scene.path("resourcequotas", "team")).get("status"), "the quota to be enforced")
+    scene.run("bounded", accelerator=scene.profile(), pods=2, devicesPerPod=2, command=EXIT)
+    queued = scene.reason("trun", "bounded", "Queued", SOON)
+    assert [why for _, why, _ in rejections(queued)] == ["QuotaExceeded"]
+    assert f"quota team allows 3 {name}, 0 in use, 4 more needed" in rejections(queued)[0][2]
+    assert queued["status"]["attempt"] == 0
+
+    scene.api.patch(scene.path("resourcequotas", "team"), {"spec": {"hard": {name: "4"}}})
+    scene.until(lambda: scene.get_run("bounded")["status"]["attempt"] == 1, "the first attempt", SOON)
+    scene.reason("trun", "bounded", "Succeeded")
+
+
 def test_pods_of_others_count_while_they_hold_devices(scene: Scene, workers: list[str]) -> None:
     """One that ended or found no node holds nothing; one that is ending does, until it is gone."""
     scene.devices(workers[:1], 2)

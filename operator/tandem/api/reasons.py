@@ -104,6 +104,11 @@ class Reason(StrEnum):
         "The profile's nodes have been too few or too small for ten minutes, even if nothing else ran on them. Add nodes, ask for"
         " less, or set the profile's `provisioning: Autoscaled` where an autoscaler adds nodes.",
     )
+    QUOTA_EXCEEDED = (
+        "QuotaExceeded",
+        "A ResourceQuota of the namespace, which the message names, has no room. It starts by itself when the quota is raised or"
+        " others of the namespace end.",
+    )
     UNHEALTHY = (
         "Unhealthy",
         "It would fit if all devices were healthy: a node's allocatable is below its capacity. Look at the device plugin and the"

@@ -6,7 +6,7 @@ anybody's text. What cannot be read is logged and treated as not interesting.
 Memory: values that many records repeat (namespaces, nodes, hashes, owners, times, maps of devices) are shared.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache, wraps
 from types import MappingProxyType
@@ -29,8 +29,7 @@ from tandem.api.constants import (
     LABEL_VARIANT,
     MANAGED_BY,
 )
-from tandem.api.scheduling import Toleration
-from tandem.cluster import ending
+from tandem.cluster import ending, waiting
 from tandem.domain import clock, naming, quantity
 from tandem.domain.observed import (
     ChildRecord,
@@ -43,9 +42,8 @@ from tandem.domain.observed import (
     NodeRecord,
     OwnPod,
     PriorityRecord,
-    Requirement,
+    QuotaRecord,
     Taint,
-    Wait,
 )
 from tandem.domain.placement.requests_of_pods import effective_devices, is_extended
 
@@ -84,50 +82,13 @@ def pod(raw: Raw) -> OwnPod | ForeignPod | None:
         return None
     node = spec.get("nodeName") or status.get("nominatedNodeName")
     terminal = status.get("phase") in ("Succeeded", "Failed")
-    waits = not (node or terminal or "deletionTimestamp" in metadata) and _competes(spec, status, devices)
+    waits = not (node or terminal or "deletionTimestamp" in metadata) and waiting.competes(spec, status, devices)
     return ForeignPod(
         uid=metadata["uid"],
         node=_shared(node),
         devices=devices,
         terminal=terminal,
-        wait=_wait(spec) if waits else None,
-    )
-
-
-def _competes(spec: Raw, status: Raw, devices: Mapping[str, int]) -> bool:
-    """Whether a pod without a node takes devices as soon as there are some: the scheduler may look at it, and has not said
-    that something else is in its way. Source: the messages of k8s.io/kubernetes/pkg/scheduler/framework/plugins/noderesources."""
-    if spec.get("schedulingGates"):
-        return False
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            message = condition.get("message") or ""
-            return any(f"Insufficient {name}" in message for name in devices)
-    return True
-
-
-def _wait(spec: Raw) -> Wait:
-    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
-    found = Wait(
-        priority=spec.get("priority") or 0,
-        node_selector=tuple(sorted((spec.get("nodeSelector") or {}).items())),
-        terms=tuple(tuple(_requirements(term)) for term in required.get("nodeSelectorTerms") or ()),
-        tolerations=tuple(_toleration(item) for item in spec.get("tolerations") or ()),
-    )
-    return cast(Wait, _shared(found))
-
-
-def _requirements(term: Raw) -> Iterator[Requirement]:
-    for field, is_field in (("matchExpressions", False), ("matchFields", True)):
-        for item in term.get(field) or ():
-            yield Requirement(item["key"], item["operator"], tuple(item.get("values") or ()), is_field)
-
-
-def _toleration(item: Raw) -> Toleration:
-    # As it stands: what the API server accepted must not be measured by the bounds of our own kinds.
-    return Toleration.model_construct(
-        **{name: item[name] for name in ("key", "operator", "value", "effect") if item.get(name)}
+        wait=_shared(waiting.wait(spec)) if waits else None,
     )
 
 
@@ -301,6 +262,26 @@ def namespace(raw: Raw) -> NamespaceRecord | None:
     labels = dict(metadata.get("labels") or {})
     level = labels.get(LABEL_POD_SECURITY) or ""
     return NamespaceRecord(metadata["name"], _shared(level), int(metadata["resourceVersion"]), labels)
+
+
+@_tolerant("ResourceQuota")
+def quota(raw: Raw) -> QuotaRecord | None:
+    """A quota as it is enforced, for devices and pods; None for one that counts only some pods, or none of these."""
+    metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
+    hard = _counted(status.get("hard"))
+    if spec.get("scopes") or spec.get("scopeSelector") or not hard:
+        return None
+    used = _counted(status.get("used"))
+    return QuotaRecord(_shared(metadata["namespace"]), metadata["name"], int(metadata["resourceVersion"]), hard, used)
+
+
+def _counted(amounts: Raw | None) -> Mapping[str, int]:
+    return {
+        name: quantity.count(str(amount))
+        for name, amount in (amounts or {}).items()
+        if name in ("pods", "count/pods")
+        or (name.startswith("requests.") and is_extended(name.removeprefix("requests.")))
+    }
 
 
 @_tolerant("PriorityClass")

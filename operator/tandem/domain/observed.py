@@ -228,6 +228,18 @@ class NamespaceRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaRecord:
+    """A ResourceQuota that counts for every pod of its namespace, as the API server enforces it."""
+
+    namespace: str
+    name: str
+    resource_version: int
+    hard: Mapping[str, int]
+    """Resource as the quota names it -> how much is allowed; only devices and pods."""
+    used: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class PriorityRecord:
     """A PriorityClass."""
 

@@ -71,6 +71,7 @@ class Operator:
         self.placer = Placer(
             nodes=stores.nodes,
             pods=stores.pods,
+            quotas=stores.quotas,
             pods_known=self.feeds.pods.synced.is_set,
             policies=self.feeds.policies,
             pods_of=lambda key, uid: observer.own_pods(stores, key, uid),

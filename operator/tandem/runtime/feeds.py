@@ -26,6 +26,7 @@ from tandem.domain.observed import (
     NodeRecord,
     OwnPod,
     PriorityRecord,
+    QuotaRecord,
 )
 from tandem.domain.placement.policy import Policies, in_order
 from tandem.domain.plan import Resource
@@ -61,6 +62,7 @@ class Feeds:
             claims=Store[ClaimRecord](),
             namespaces=Store[NamespaceRecord](),
             priorities=Store[PriorityRecord](),
+            quotas=Store[QuotaRecord](),
             groups=Store[GroupRecord](),
         )
         self.placer: Placer | None = None
@@ -121,6 +123,7 @@ class Feeds:
                 trim.priority,
                 self._priority_changed,
             ),
+            informer("quotas", core_path("resourcequotas"), stores.quotas, trim.quota, self._quota_changed),
         )
 
     def policies(self) -> Policies:
@@ -288,6 +291,11 @@ class Feeds:
             self._capacity_changed()
             self._wake_namespace(new.name)
 
+    def _quota_changed(self, old: QuotaRecord | None, new: QuotaRecord | None) -> None:
+        # Each pod that is made changes one; only what leaves more room is news for those that wait.
+        if old is not None and (new is None or _leaves_more(old, new)):
+            self._capacity_changed()
+
     def _priority_changed(self, *_: PriorityRecord | None) -> None:
         # Rare, and a class that is the default concerns everybody.
         self.wake_all()
@@ -313,6 +321,14 @@ def _gets_on(pod: OwnPod | ForeignPod | None) -> bool:
 def _held(pod: OwnPod | ForeignPod | None) -> Mapping[str, int]:
     """Devices that the pod holds on a node."""
     return pod.devices if pod is not None and pod.node is not None and not pod.terminal else {}
+
+
+def _leaves_more(old: QuotaRecord, new: QuotaRecord) -> bool:
+    """Whether a quota has more room for something than before."""
+    return any(
+        name not in new.hard or new.hard[name] - new.used.get(name, 0) > hard - old.used.get(name, 0)
+        for name, hard in old.hard.items()
+    )
 
 
 def _holds(pod: OwnPod | ForeignPod | None) -> bool:

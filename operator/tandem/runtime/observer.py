@@ -23,6 +23,7 @@ from tandem.domain.observed import (
     NodeRecord,
     OwnPod,
     PriorityRecord,
+    QuotaRecord,
 )
 from tandem.domain.placement import priority
 from tandem.domain.placement.fit import Snapshot
@@ -46,6 +47,7 @@ class Stores:
     claims: Store[ClaimRecord]
     namespaces: Store[NamespaceRecord]
     priorities: Store[PriorityRecord]
+    quotas: Store[QuotaRecord]
     groups: Store[GroupRecord]
     served: Served = NOTHING
     """Nothing, until it has been looked up."""

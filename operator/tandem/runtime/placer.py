@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from tandem.cluster.metrics import Metrics
 from tandem.cluster.store import Store
-from tandem.domain.observed import ForeignPod, Key, NodeRecord, OwnPod
+from tandem.domain.observed import ForeignPod, Key, NodeRecord, OwnPod, QuotaRecord
 from tandem.domain.placement import record
 from tandem.domain.placement.fit import Room, Snapshot
 from tandem.domain.placement.holders import Held
@@ -51,6 +51,7 @@ class Placer:
     hold_seconds: float
     metrics: Metrics
     policies: Callable[[], Policies] = Policies
+    quotas: Store[QuotaRecord] = field(default_factory=Store[QuotaRecord])
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     record: Callable[[str], object] | None = None
@@ -67,6 +68,8 @@ class Placer:
     """What was granted to a gang while it waited, until it asks again."""
     _freed: asyncio.Event = field(default_factory=asyncio.Event)
     _ledger: Ledger = field(default_factory=Ledger)
+    _quotas: dict[str, tuple[QuotaRecord, ...]] = field(default_factory=dict)
+    """By namespace; never changed, but replaced, for snapshots hold it."""
     _holders: Held = field(default_factory=Held)
     """Without policies: they come in with each snapshot."""
     _stale: set[Key | str] = field(default_factory=set)
@@ -75,6 +78,7 @@ class Placer:
     def __post_init__(self) -> None:
         self.nodes.listen(self._ledger.node_changed)
         self.pods.listen(self._pod_changed)
+        self.quotas.listen(self._quota_changed)
 
     async def decide(self, key: Key, ask: Ask) -> Decision:
         """A decision for this ask. Devices granted stay reserved until `release`, bound pods, or time."""
@@ -102,7 +106,7 @@ class Placer:
     def snapshot(self) -> Snapshot:
         """The state of all devices now, without what is reserved."""
         state = self._ledger.snapshot(pods_known=self.pods_known())
-        return replace(state, held=self._holders.under(self.policies()))
+        return replace(state, held=self._holders.under(self.policies()), quotas=self._quotas)
 
     def devices_on(self, profile: str) -> int:
         """Devices that runs and services hold on a profile."""
@@ -220,6 +224,11 @@ class Placer:
     def _hold(self, uid: str, held: list[_Held]) -> None:
         self._held[uid] = held
         self._stale.add(uid)
+
+    def _quota_changed(self, old: QuotaRecord | None, new: QuotaRecord | None) -> None:
+        namespace = (old or new).namespace  # type: ignore[union-attr]
+        left = tuple(item for item in self._quotas.get(namespace, ()) if old is None or item.name != old.name)
+        self._quotas = {**self._quotas, namespace: (*left, new) if new is not None else left}
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         self._ledger.pod_changed(old, new)

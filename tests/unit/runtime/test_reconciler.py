@@ -151,7 +151,7 @@ async def test_a_refused_gang_is_rolled_back_and_says_why(setting: Setting) -> N
     setting.run(pods=2)
     setting.api.fail("POST pods", ApiError(403, "Forbidden", "exceeded quota: pods=1"))
     await setting.passes(
-        lambda: setting.reason() == "CreateRefused" and not any(path.startswith(PODS) for path in setting.api.objects)
+        lambda: setting.reason() == "QuotaExceeded" and not any(path.startswith(PODS) for path in setting.api.objects)
     )
     ready = setting.status()["conditions"][0]
     assert "exceeded quota: pods=1" in ready["message"]
@@ -165,7 +165,7 @@ async def test_later_statuses_are_gathered_into_one_write(setting: Setting) -> N
     for devices in (5, 6, 7):
         setting.stores.nodes.feed(("", "node-a"), node(devices=devices), devices)
         await setting.reconciler.reconcile(waiting, Lane.WORK)
-    await setting.passes(lambda: "of 7 devices" in setting.status()["placement"]["rejected"][0]["message"])
+    await setting.passes(lambda: "with 7 devices in all" in setting.status()["placement"]["rejected"][0]["message"])
     assert [what for what in setting.api.asked if "events" not in what] == ["PATCH trainingruns/hello/status"]
 
 

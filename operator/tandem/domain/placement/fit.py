@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
-from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod, Wait
+from tandem.domain.observed import ForeignPod, NodeRecord, OwnPod, QuotaRecord, Wait
 from tandem.domain.placement.holders import Held
 from tandem.domain.placement.nodes import ARCH_LABEL, DIVIDED, admits, unfit
 from tandem.domain.placement.request import Option
@@ -60,6 +60,8 @@ class Snapshot:
     """(node, resource) -> devices."""
     waiting: Mapping[Others, int] = field(default_factory=dict)
     """How many pods of others wait for a node."""
+    quotas: Mapping[str, tuple[QuotaRecord, ...]] = field(default_factory=dict)
+    """Quotas by namespace."""
     pods_known: bool = True
     """False when the operator may not list all pods: then free devices are unknown."""
     held: Held = field(default_factory=Held)

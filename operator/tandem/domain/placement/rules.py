@@ -6,7 +6,7 @@ user can mend stands before what passes by itself.
 
 from collections.abc import Callable
 
-from tandem.domain.placement import policy_rules, rejection
+from tandem.domain.placement import policy_rules, quota, rejection
 from tandem.domain.placement.fit import Snapshot
 from tandem.domain.placement.request import Ask, Candidate, Option, Rejection
 
@@ -35,7 +35,13 @@ def within_caps(ask: Ask, candidate: Candidate, option: Option, state: Snapshot)
     return policy_rules.over_cap(ask, candidate.variant, option, state.held)
 
 
-RULES: tuple[Rule, ...] = (namespace_allowed, legal_count, policy_allows, within_caps)
+def within_quotas(ask: Ask, candidate: Candidate, option: Option, state: Snapshot) -> Rejection | None:
+    """The quotas of its namespace have room for the gang, or for one more replica."""
+    pods = option.pods if ask.replicas is None else 1
+    return quota.exceeded(candidate.variant, option, pods, state.quotas.get(ask.namespace, ()))
+
+
+RULES: tuple[Rule, ...] = (namespace_allowed, legal_count, policy_allows, within_caps, within_quotas)
 
 
 def allowed(ask: Ask, candidate: Candidate, state: Snapshot) -> tuple[list[Option], list[Rejection]]:

@@ -54,7 +54,7 @@ _ROLE = (
     (GROUP, "trainingruns/finalizers inferenceservices/finalizers", "update"),
     ("", "pods", "get list watch create delete"),
     ("", "services", "get list watch create update delete"),
-    ("", "nodes namespaces persistentvolumeclaims", "list watch"),
+    ("", "nodes namespaces persistentvolumeclaims resourcequotas", "list watch"),
     ("", "events", "create patch"),
     ("apps", "deployments", "get list watch create update patch delete"),
     ("scheduling.k8s.io", "priorityclasses", "list watch"),

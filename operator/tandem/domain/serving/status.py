@@ -11,7 +11,7 @@ from tandem.api.inference_service import InferenceServiceStatus, ServedModel, Se
 from tandem.api.reasons import Reason
 from tandem.domain.headline import ConditionWriter, Headline, blocked, troubled
 from tandem.domain.observed import DeploymentRecord, OwnPod
-from tandem.domain.placement import candidates
+from tandem.domain.placement import candidates, quota
 from tandem.domain.placement.arrange import LISTED_ORDER
 from tandem.domain.placement.rejection import REFUSING
 from tandem.domain.placement.request import Rejection
@@ -234,7 +234,7 @@ def _trouble(view: ServiceView, shares: Shares) -> Headline | None:
     records = [record for name, record in sorted(view.deployments.items()) if name in shares]
     refused = next((record.refused for record in records if record.refused), None)
     if refused is not None:
-        return troubled(Reason.CREATE_REFUSED, refused)
+        return troubled(Reason.QUOTA_EXCEEDED if quota.REFUSAL in refused else Reason.CREATE_REFUSED, refused)
     overdue = _overdue(records)
     return troubled(Reason.DEADLINE_EXCEEDED, overdue) if overdue else None
 

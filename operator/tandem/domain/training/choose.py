@@ -19,7 +19,9 @@ from tandem.domain.training.view import RunView
 from tandem.domain.variants import Variant
 from tandem.domain.words import times
 
-HOLDING = frozenset({Reason.NOT_BOUND, Reason.CREATE_REFUSED, Reason.IMAGE_PULL, Reason.NAME_CONFLICT})
+HOLDING = frozenset(
+    {Reason.NOT_BOUND, Reason.CREATE_REFUSED, Reason.QUOTA_EXCEEDED, Reason.IMAGE_PULL, Reason.NAME_CONFLICT}
+)
 """Outcomes that hold a variant off; they stay the run's headline until it is tried again."""
 
 

@@ -8,6 +8,7 @@ from tandem.api.training_run import ActiveAttempt
 from tandem.domain import clock, headline
 from tandem.domain.headline import Headline
 from tandem.domain.observed import OwnPod
+from tandem.domain.placement import quota
 from tandem.domain.placement.request import Decision, Grant
 from tandem.domain.plan import Child, Plan, Problem, ProblemKind
 from tandem.domain.training import attempt, choose, ending, pod_group, pods, status
@@ -133,7 +134,8 @@ def _cannot_make(view: RunView, active: ActiveAttempt, problems: Sequence[Proble
         return ending.hold(view, active, Reason.NAME_CONFLICT, conflict.message)
     refused = next((p for p in problems if p.kind is ProblemKind.REFUSED), None)
     if refused is not None:
-        return ending.hold(view, active, Reason.CREATE_REFUSED, refused.message)
+        outcome = Reason.QUOTA_EXCEEDED if quota.REFUSAL in refused.message else Reason.CREATE_REFUSED
+        return ending.hold(view, active, outcome, refused.message)
     if view.now - clock.parse(active.start_time) > timedelta(seconds=view.timing.partial_create):
         message = f"the API server could not make the gang in {view.timing.partial_create:.0f} s: {problems[0].message}"
         return ending.hold(view, active, Reason.CREATE_REFUSED, message)

@@ -114,7 +114,7 @@ STAGES: dict[str, tuple[Plan, str]] = {
     ),
     "refused pods": (
         placed(1, 1, answering(1, 0, refused="exceeded quota")),
-        "CreateRefused False Reconciling True Placed:True CreateRefused:False True",
+        "QuotaExceeded False Reconciling True Placed:True QuotaExceeded:False True",
     ),
     "no answer in time": (
         placed(1, 1, answering(1, 0, overdue="has timed out progressing")),

@@ -69,7 +69,7 @@ STAGES: dict[str, tuple[Plan, str]] = {
     ),
     "refused": (
         decide_run(replace(begun(GANG), children=Children(pods=(pending(0),))), [QUOTA]),
-        "CreateRefused False Reconciling CreateRefused:False False False False Unknown -",
+        "QuotaExceeded False Reconciling QuotaExceeded:False False False False Unknown -",
     ),
     "starting": (
         decide_run(complete(GANG, [pod(0), pod(1, ready=False)])),

@@ -164,12 +164,17 @@ def problem(kind: ProblemKind, name: str = "r-a1-1") -> Problem:
     return Problem(kind, name, "exceeded quota")
 
 
+def test_a_refusal_by_another_than_a_quota_has_a_reason_of_its_own() -> None:
+    plan = decide_run(half_made(pending(0)), [replace(problem(ProblemKind.REFUSED), message="denied by a webhook")])
+    assert state(plan) == ("CreateRefused", "False", None, "True")
+
+
 def half_made(*pods: OwnPod, seconds: float = 1) -> RunView:
     return replace(begun(GANG), children=Children(pods=pods), now=later(seconds))
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"), [(ProblemKind.REFUSED, "CreateRefused"), (ProblemKind.NAME_CONFLICT, "NameConflict")]
+    ("kind", "reason"), [(ProblemKind.REFUSED, "QuotaExceeded"), (ProblemKind.NAME_CONFLICT, "NameConflict")]
 )
 def test_a_gang_that_cannot_be_whole_is_ended_uncharged(kind: ProblemKind, reason: str) -> None:
     view = half_made(pending(0))

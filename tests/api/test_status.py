@@ -39,7 +39,15 @@ CONDITIONS = [
     }
     for kind in ConditionType
 ]
-REJECTED = [{"variant": VARIANT, "accelerator": NAME, "reason": Reason.DOES_NOT_FIT_NOW.value, "message": MESSAGE}] * 16
+REJECTED = [
+    {
+        "variant": VARIANT,
+        "accelerator": NAME,
+        "reason": Reason.DOES_NOT_FIT_NOW.value,
+        "message": MESSAGE,
+        "tooSmallSince": "2026-11-23T10:00:00Z",
+    }
+] * 16
 RUN_STATUS = {
     "observedGeneration": 7,
     "conditions": CONDITIONS,

@@ -1,4 +1,4 @@
-"""The stages of a run and of a service, how to bring each about, and what GitOps tools must make of it.
+"""The stages of our kinds, how to bring each about, and what GitOps tools must make of it.
 
 Each stage is an object of the real cluster as the operator left it. `record.py` writes them all to `recorded/`; tests judge
 those, and bring some about anew to see that they still look like that.
@@ -306,3 +306,33 @@ def _(scene: Scene, workers: list[str]) -> Object:
 def _(scene: Scene, workers: list[str]) -> Object:
     _available(scene, workers)
     return _deleted(scene, "inferenceservices", "chat")
+
+
+# What admins write
+
+
+@_stage("profile-offered", "AcceleratorProfile", "Offered", ("Current", "Healthy", "Current"), None)
+def _(scene: Scene, workers: list[str]) -> Object:
+    scene.devices(workers[:1], 4)
+    return _judged(scene, f"acceleratorprofiles/{scene.profile()}", "Offered")
+
+
+@_stage("profile-no-nodes", "AcceleratorProfile", "NoNodes", ("Current", "Healthy", "Current"), None)
+def _(scene: Scene, _workers: list[str]) -> Object:
+    return _judged(scene, f"acceleratorprofiles/{scene.profile(nodeSelector={'no-such': 'node'})}", "NoNodes")
+
+
+@_stage("policy-in-force", "PlacementPolicy", "InForce", ("Current", "Healthy", "Current"), None)
+def _(scene: Scene, workers: list[str]) -> Object:
+    scene.devices(workers[:1], 4)
+    profile = scene.profile()
+    policy = scene.policy(mode="Prefer", accelerators=[{"accelerator": profile}])
+    return _judged(scene, f"placementpolicies/{policy}", "InForce")
+
+
+def _judged(scene: Scene, path: str, reason: str) -> Object:
+    """A cluster's object, once its Ready has this reason."""
+    found = scene.until(
+        lambda: condition(seen := scene.api.get(f"{TANDEM}/{path}"), "Ready")["reason"] == reason and seen, reason
+    )
+    return found or {}

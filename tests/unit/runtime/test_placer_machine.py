@@ -85,12 +85,18 @@ class Watched(Placer):
             before = [(item.option.devices, item.pods) for item in reservations if item.option.profile.name == kind]
             after = [(grant.option.devices, grant.pods) for grant in granted if grant.option.profile.name == kind]
             assert not _fit(state, kind, before) or _fit(state, kind, before + after), "devices were given twice"
-        for ask in asks:
-            late = ask.overdue(now) is not None and not decided[ask.uid].grants
-            if late and _could_be_placed(ask, state.nodes):
-                behind = (other for other in asks if other.order > ask.order)
-                taken = {grant.option.profile.name for other in behind for grant in decided[other.uid].grants}
-                assert not taken & _kept(ask, state.nodes), "somebody behind one that waits too long got its devices"
+        kept: set[str] = set()
+        for ask in sorted(asks, key=lambda item: item.order):
+            if ask.overdue(now) is None or decided[ask.uid].grants:
+                continue
+            for option in (one for candidate in ask.candidates for one in candidate.options):
+                kind = option.profile.name
+                if kind in kept or not _could_be_placed(option, state.nodes):
+                    continue
+                kept.add(kind)
+                behind = [grant for one in asks if one.order > ask.order for grant in decided[one.uid].grants]
+                taken = sum(grant.option.devices * grant.pods for grant in behind if grant.option.profile.name == kind)
+                assert taken <= _outside(option, state), "somebody behind the first that waits too long got its devices"
         return answers
 
 
@@ -111,19 +117,26 @@ def _fit(state: Snapshot, kind: str, wanted: list[tuple[int, int]]) -> bool:
     return True
 
 
-def _could_be_placed(ask: Ask, nodes: tuple[NodeRecord, ...]) -> bool:
-    return bool(_kept(ask, nodes))
+def _homes(option: Option, nodes: tuple[NodeRecord, ...]) -> list[NodeRecord]:
+    return [item for item in nodes if item.labels["kind"] == option.profile.name]
 
 
-def _kept(ask: Ask, nodes: tuple[NodeRecord, ...]) -> set[str]:
-    """Profiles on whose empty nodes the gang would fit."""
-    found = set()
-    for candidate in ask.candidates:
-        for option in candidate.options:
-            homes = [item for item in nodes if item.labels["kind"] == option.profile.name]
-            if sum(item.allocatable[option.resource] // option.devices for item in homes) >= option.pods:
-                found.add(option.profile.name)
-    return found
+def _could_be_placed(option: Option, nodes: tuple[NodeRecord, ...]) -> bool:
+    """Whether the gang would fit on empty nodes."""
+    return sum(item.allocatable[option.resource] // option.devices for item in _homes(option, nodes)) >= option.pods
+
+
+def _outside(option: Option, state: Snapshot) -> int:
+    """Free devices at most on the nodes that are not kept for the gang: it keeps those with the most free ones, and as many
+    nodes, at least, as it would need if it had the largest."""
+    homes = _homes(option, state.nodes)
+    left, fewest = option.pods, 0
+    for size in sorted((item.allocatable[option.resource] // option.devices for item in homes), reverse=True):
+        if left > 0:
+            left -= size
+            fewest += 1
+    free = sorted(item.allocatable[option.resource] - state.used.get((item.name, option.resource), 0) for item in homes)
+    return sum(max(0, devices) for devices in free[: len(free) - fewest])
 
 
 class Life(RuleBasedStateMachine):
@@ -298,7 +311,12 @@ class Life(RuleBasedStateMachine):
             for name in sorted(self.woken):
                 self.look(name)
         nodes = tuple(self.nodes.values())
-        left = [name for name in self.runs if _kept(self.asked(name), nodes)]
+        left = [
+            name
+            for name in self.runs
+            for candidate in self.asked(name).candidates
+            if any(_could_be_placed(option, nodes) for option in candidate.options)
+        ]
         assert not left, f"never served: {left}"
 
     # By which means

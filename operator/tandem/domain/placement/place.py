@@ -2,9 +2,10 @@
 
 The queue is served in order of priority, then of age. Each ask tries its candidates in the order that policies and its own
 list say; a grant takes its devices out of what later asks see; pods of others that wait for a node go before those of ours that
-are not of higher priority, as with the scheduler. Nobody is preempted. A gang that has waited too long and gets nothing keeps
-the nodes that it could use: nobody behind it is given devices there, so that they gather for it. One that could not be placed
-on these nodes were they empty keeps nothing. The functions depend on their arguments alone, so a decision can be replayed.
+are not of higher priority, as with the scheduler. Nobody is preempted. The first gang
+that has waited too long for a resource keeps as many nodes as it needs: nobody behind it is given devices there, so that they
+gather for it. One that could not be placed were all nodes empty keeps nothing. The functions depend on their arguments alone, so
+a decision can be replayed.
 
 The work grows with what is granted, not with what waits or is reserved: of those that ask for the same and get nothing one is
 tried, reservations of one shape are taken in one go, and the room found for a shape is known until devices are taken.
@@ -107,14 +108,22 @@ class _Board:
         self.state.held.add(Holder(ask.kind, ask.namespace, option.profile.name), pods * option.devices)
 
     def keep(self, option: Option, since: datetime) -> None:
-        """Nobody is given devices any more on the nodes of `option`, if so many pods of it could ever be there."""
+        """Nobody is given devices any more on as many nodes as `option` needs, if there are so many: those with the most free
+        devices, which then only become more. One gang at a time keeps devices of a resource; the next follows once it is placed.
+        """
         resource, devices = option.resource, survey(self.state, option).open
-        if sum(healthy // option.devices for healthy in devices.values()) < option.pods:
+        if any(name == resource for _, name in self.kept):
             return
-        new = {(node, resource): since for node in devices if (node, resource) not in self.kept}
-        if new:
-            self.kept.update(new)
-            self._found.clear()
+        left, enough = option.pods, {}
+        for node in sorted(devices, key=lambda name: (self.used.get((name, resource), 0) - devices[name], name)):
+            pods = devices[node] // option.devices
+            if pods:
+                enough[node, resource] = since
+                left -= pods
+            if left <= 0:
+                self.kept.update(enough)
+                self._found.clear()
+                return
 
 
 @dataclass(frozen=True, slots=True)

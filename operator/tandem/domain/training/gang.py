@@ -163,11 +163,16 @@ def _unscheduled(view: RunView, active: ActiveAttempt) -> list[OwnPod]:
 
 
 def _scheduler_says(view: RunView, active: ActiveAttempt, waiting: Sequence[OwnPod]) -> str:
-    """In its own words: of the gang where it looks at it as one, else of its first pod."""
+    """In its own words about the pods, else about the gang.
+
+    Of a gang that it binds as one, Kubernetes 1.37 tells the cause beside one pod, which may be any; beside the others and the group
+    stands only that too few could be bound. The cause counts nodes and has more to say, so the longest goes first.
+    """
+    said = {pod.unschedulable_message for pod in waiting if pod.unschedulable_message}
     group = view.group(active.number)
-    if group is not None and group.unschedulable_message:
+    if not said and group is not None and group.unschedulable_message:
         return group.unschedulable_message
-    return next((pod.unschedulable_message for pod in waiting if pod.unschedulable_message), "not looked at yet")
+    return "; ".join(sorted(said, key=lambda text: (-len(text), text))) or "not looked at yet"
 
 
 def _pull_failures(view: RunView, active: ActiveAttempt) -> list[OwnPod]:

@@ -85,6 +85,28 @@ def test_every_variant_that_only_lacks_devices_holds_others_back() -> None:
     assert granted(decisions["young"]) == {"npu": 1}
 
 
+def test_it_keeps_only_as_many_nodes_as_it_needs_and_those_with_the_most_free_devices() -> None:
+    """Every other node would stand idle for nothing, as long as it waits."""
+    nodes = [node(f"gpu-{index}") for index in range(4)]
+    busy = [foreign(f"gpu-{index}", 5 + index % 3) for index in range(4)]
+    old = gang("old", 1000, candidate("main", option(pods=2)), waited=1000)
+    three = gang("three", 10, candidate("main", option(devices=3)))
+    two = gang("two", 5, candidate("main", option(devices=2)))
+    decisions = place([old, three, two], snapshot(nodes, busy), (), NOW)
+    assert granted(decisions["three"]) == {}, "gpu-0 and gpu-3 have three free devices, and are kept"
+    assert granted(decisions["two"]) == {"main": 1}
+
+
+def test_of_two_that_have_waited_too_long_only_the_first_keeps_devices_of_a_resource() -> None:
+    nodes = [node(f"gpu-{index}") for index in range(3)]
+    full = [foreign(f"gpu-{index}", 4) for index in range(3)]
+    whole = candidate("main", option(devices=8))
+    line = [gang("first", 2000, whole, waited=2000), gang("second", 1000, whole, waited=1000)]
+    small = [gang(f"small-{index}", 10 - index, candidate("main", option(devices=4))) for index in range(3)]
+    decisions = place([*line, *small], snapshot(nodes, full), (), NOW)
+    assert [len(granted(decisions[item.uid])) for item in small] == [1, 1, 0]
+
+
 def test_who_could_not_be_placed_on_empty_nodes_holds_nobody_back() -> None:
     """It would keep devices idle for ever."""
     never = gang("never", 1000, candidate("main", option(pods=3)), waited=1000)

@@ -129,25 +129,32 @@ def test_the_shape_is_rebuilt_from_the_pods_of_a_run_without_status() -> None:
     assert "podGroup" not in (decide_run(alone).status or {})["active"]
 
 
-def test_the_scheduler_speaks_of_the_gang() -> None:
-    """Its words about the group go before those about single pods, word for word."""
-    why = "minCount (2) cannot be satisfied: 0 scheduled, 1 remaining"
-    waiting = [pending(0, pod_group="r-a1", unschedulable_message="of the pod"), pending(1, pod_group="r-a1")]
-    view = with_children(begun(gang_view()), pods=tuple(waiting), groups={"r-a1": group(unschedulable_message=why)})
+CAUSE = "0/5 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu"
+SHORT = "minCount (2) cannot be satisfied: 0 scheduled, 1 remaining"
+
+
+@pytest.mark.parametrize(
+    ("of_pods", "of_group", "told"),
+    [
+        ((SHORT, CAUSE), SHORT, f"{CAUSE}; {SHORT}"),
+        ((CAUSE, CAUSE), SHORT, CAUSE),
+        (("", ""), SHORT, SHORT),
+        (("", ""), "", "not looked at yet"),
+    ],
+)
+def test_the_scheduler_s_words_about_the_cause_go_first(of_pods: tuple[str, str], of_group: str, told: str) -> None:
+    waiting = [pending(rank, pod_group="r-a1", unschedulable_message=said) for rank, said in enumerate(of_pods)]
+    groups = {"r-a1": group(unschedulable_message=of_group)}
+    view = with_children(begun(gang_view()), pods=tuple(waiting), groups=groups)
     made = decide_run(view)
     ready = condition(made, ConditionType.READY)
     assert ready is not None
-    assert ready.message.endswith(f"2 of 2 pods wait for a node: {why}")
+    assert ready.message.endswith(f"2 of 2 pods wait for a node: {told}")
 
     over = decide_run(replace(view, now=later(121), run=view.run.model_copy(update={"status": _status(made)})))
     assert over.reason is Reason.NOT_BOUND
-    assert (over.status or {})["attempts"][-1]["message"] == f"2 of 2 pods found no node: {why}"
+    assert (over.status or {})["attempts"][-1]["message"] == f"2 of 2 pods found no node: {told}"
     assert deleted(over) == ["r-a1-0", "r-a1-1", "r-a1"]
-
-    silent = with_children(view, groups={"r-a1": group()})
-    ready = condition(decide_run(silent), ConditionType.READY)
-    assert ready is not None
-    assert ready.message.endswith("of the pod")
 
 
 def test_a_group_goes_with_the_last_of_its_pods() -> None:

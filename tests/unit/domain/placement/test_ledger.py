@@ -66,3 +66,14 @@ def test_a_snapshot_does_not_change_afterwards() -> None:
     ledger.pod_changed(None, foreign("gpu-0", 3))
     ledger.node_changed(None, node("gpu-1"))
     assert before == snapshot([node("gpu-0")], [], pods_known=False)
+
+
+def test_room_that_was_found_once_follows_the_pods() -> None:
+    ledger, holder = Ledger(), foreign("gpu-0", 3)
+    ledger.node_changed(None, node("gpu-0"))
+    wanted = option(devices=2)
+    assert base_room(ledger.snapshot(), wanted).pods == 4
+    ledger.pod_changed(None, holder)
+    found = base_room(ledger.snapshot(), wanted)
+    assert found.pods == 2
+    assert found == base_room(snapshot([node("gpu-0")], [holder]), wanted)

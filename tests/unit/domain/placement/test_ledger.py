@@ -77,3 +77,12 @@ def test_room_that_was_found_once_follows_the_pods() -> None:
     found = base_room(ledger.snapshot(), wanted)
     assert found.pods == 2
     assert found == base_room(snapshot([node("gpu-0")], [holder]), wanted)
+
+
+def test_pods_of_others_that_wait_for_a_node_are_counted_and_forgotten() -> None:
+    ledger, waiting = Ledger(), foreign(None, 2, wait=Wait(7))
+    ledger.pod_changed(None, waiting)
+    assert ledger.snapshot() == snapshot([], [waiting])
+    assert sum(ledger.snapshot().waiting.values()) == 1
+    ledger.pod_changed(waiting, None)
+    assert ledger.snapshot().waiting == {}

@@ -102,7 +102,9 @@ def test_a_cordoned_node_is_not_counted_until_it_is_opened(
         scene.run("two", accelerator=profile, pods=2, command=EXIT)
         queued = scene.reason("trun", "two", "Queued", 5)
         [rejected] = queued["status"]["placement"]["rejected"]
-        assert rejected["message"] == "2 pods x 1 device asked for; 1 of 1 devices are free on 1 node"
+        assert rejected["message"] == (
+            "2 pods x 1 device asked for; 1 of 1 devices are free on 1 node; nodes that do not count: 1 cordoned"
+        )
         kube.kubectl("cordon", workers[1])
         scene.until(
             lambda: (

@@ -2,37 +2,19 @@
 
 import asyncio
 import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from tandem.entry.cli import main
 from tests.cluster.devices_world import CREATED, OURS, Cluster, Object, manifest, metadata, pod
 from tests.cluster.fake_api import FakeApi
 
+pytestmark = pytest.mark.usefixtures("logging_as_before")
+
 Explain = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """The command configures logging for a process of its own."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
-
-
-@pytest.fixture
-def cluster(api: FakeApi) -> Cluster:
-    made = Cluster()
-    api.answer_all(made.answer)
-    return made
 
 
 @pytest.fixture

@@ -156,14 +156,8 @@ def deployment(raw: Raw) -> DeploymentRecord | None:
     labels = metadata.get("labels") or {}
     if labels.get(LABEL_MANAGED_BY) != MANAGED_BY:
         return None
-    owner_uid, owner = _controller(metadata)
     return DeploymentRecord(
-        namespace=_shared(metadata["namespace"]),
-        name=metadata["name"],
-        uid=metadata["uid"],
-        resource_version=int(metadata["resourceVersion"]),
-        owner_uid=owner_uid,
-        owner=owner,
+        **_identity(metadata),
         variant=_shared(labels.get(LABEL_VARIANT, "")),
         accelerator=_shared(labels.get(LABEL_ACCELERATOR, "")),
         inputs_hash=_shared(_inputs_hash(metadata)),
@@ -178,8 +172,21 @@ def deployment(raw: Raw) -> DeploymentRecord | None:
         owned=_shared(_owned(metadata)),
         refused=_shared(_message(status, "ReplicaFailure", "True")),
         overdue=_shared(_message(status, "Progressing", "False")),
-        deleting="deletionTimestamp" in metadata,
     )
+
+
+def _identity(metadata: Raw) -> Raw:
+    """What the records of all children but pods begin with."""
+    owner_uid, owner = _controller(metadata)
+    return {
+        "namespace": _shared(metadata["namespace"]),
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "resource_version": int(metadata["resourceVersion"]),
+        "owner_uid": owner_uid,
+        "owner": owner,
+        "deleting": "deletionTimestamp" in metadata,
+    }
 
 
 def _owned(metadata: Raw) -> str:
@@ -214,17 +221,7 @@ def child(raw: Raw) -> ChildRecord | None:
     metadata = raw["metadata"]
     if (metadata.get("labels") or {}).get(LABEL_MANAGED_BY) != MANAGED_BY:
         return None
-    owner_uid, owner = _controller(metadata)
-    return ChildRecord(
-        namespace=_shared(metadata["namespace"]),
-        name=metadata["name"],
-        uid=metadata["uid"],
-        resource_version=int(metadata["resourceVersion"]),
-        owner_uid=owner_uid,
-        owner=owner,
-        inputs_hash=_shared(_inputs_hash(metadata)),
-        deleting="deletionTimestamp" in metadata,
-    )
+    return ChildRecord(**_identity(metadata), inputs_hash=_shared(_inputs_hash(metadata)))
 
 
 @_tolerant("PodGroup")
@@ -234,17 +231,10 @@ def group(raw: Raw) -> GroupRecord | None:
     labels = metadata.get("labels") or {}
     if labels.get(LABEL_MANAGED_BY) != MANAGED_BY:
         return None
-    owner_uid, owner = _controller(metadata)
     return GroupRecord(
-        namespace=_shared(metadata["namespace"]),
-        name=metadata["name"],
-        uid=metadata["uid"],
-        resource_version=int(metadata["resourceVersion"]),
-        owner_uid=owner_uid,
-        owner=owner,
+        **_identity(metadata),
         attempt=_number(labels.get(LABEL_ATTEMPT)),
         unschedulable_message=_shared(_message(status, "PodGroupInitiallyScheduled", "False")),
-        deleting="deletionTimestamp" in metadata,
     )
 
 

@@ -100,6 +100,13 @@ def test_names_that_are_taken_are_told_and_heal(namespace: str) -> None:
         until(told, f"the service to tell of the {kind} in its way")
         kube.kubectl(f"--namespace={namespace}", "delete", kind, item["metadata"]["name"])
     kube.kubectl(f"--namespace={namespace}", "delete", "podgroup", "job-a1")
+    # The group stands before the pods, so the pod in the way is met only now.
+    until(
+        lambda: (
+            "Pod 'job-a1-0'" in demo.condition(kube.get(f"--namespace={namespace}", "trun", "job"), "Ready")["message"]
+        ),
+        "the run to tell of the pod in its way",
+    )
     kube.kubectl(f"--namespace={namespace}", "delete", "pod", "job-a1-0", "--grace-period=0", "--force")
     until(lambda: reason("trun", "job", namespace) == "Running", "the run to heal")
     until(lambda: reason("infsvc", "web", namespace) == "Starting", "the service to heal")

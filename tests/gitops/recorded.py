@@ -22,6 +22,7 @@ KEYS = ("type", "name", "variant")
 """By these the items of a list are told apart; other lists are alike when their first items are."""
 
 _TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_REGISTRY = re.compile(r"https://[^/\s]+/(?=v2/)")
 _POD_SUFFIX = re.compile(r"(chat-\w+)-[a-z0-9]{6,10}-[a-z0-9]{5}\b")
 SHORT = {"TrainingRun": "trun", "InferenceService": "infsvc"}
 VARYING = (
@@ -96,7 +97,7 @@ def _scrub(value: Any, scene: str) -> Any:
     if isinstance(value, list):
         return [_scrub(item, scene) for item in value]
     if isinstance(value, str):
-        named = value.replace(scene, "team")
+        named = _REGISTRY.sub("https://registry.example/", value.replace(scene, "team"))
         return _POD_SUFFIX.sub(r"\1-0000000000-00000", _TIMES.sub(TIME, named))
     return value
 

@@ -49,7 +49,7 @@ def test_a_gang_is_made_as_a_group_and_its_group_goes_with_it(scene: Scene, work
 
 
 def test_a_gang_that_is_not_bound_tells_what_the_scheduler_says_of_it(scene: Scene, workers: list[str]) -> None:
-    """Of the group, word for word; no pod of it has had a node."""
+    """Its cause first, word for word, which stands beside one of the pods; no pod of the gang has had a node."""
     scene.devices(workers[:2], 1)
     # The placer does not look at processors: one of the two pods would find its node.
     half = {"requests": {"cpu": f"{int(processors(scene, workers) * 600)}m"}}
@@ -63,7 +63,8 @@ def test_a_gang_that_is_not_bound_tells_what_the_scheduler_says_of_it(scene: Sce
 
     [ended] = held["status"]["attempts"]
     assert ended["outcome"] == "NotBound"
-    assert "2 of 2 pods found no node: minCount (2) cannot be satisfied" in ended["message"]
+    assert ended["message"].startswith("2 of 2 pods found no node: 0/5 nodes are available: ")
+    assert "Insufficient cpu" in ended["message"]
     assert "failures" not in held["status"]
 
 

@@ -7,7 +7,7 @@ FROM $BASE AS build
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends python3.11-venv
 RUN python3.11 -m venv /opt/tandem
 COPY requirements /src/requirements
-RUN /opt/tandem/bin/pip install --no-cache-dir --no-compile --require-hashes -r /src/requirements/build.txt -r /src/requirements/run.txt
+RUN /opt/tandem/bin/pip install --no-cache-dir --no-compile --require-hashes --no-deps -r /src/requirements/build.txt -r /src/requirements/run.txt
 COPY pyproject.toml /src/
 COPY operator /src/operator
 # The README is no part of the image, so an edit of it does not build the image anew. What is in the client for Kubernetes is

@@ -15,7 +15,8 @@ $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than 3.11: name a newer one with make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@# The lock is whole: looking for dependencies would only let a release that is withdrawn, or new, get in the way.
+	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements/dev.txt
 	@touch $@
 
 demo: venv ## cluster, operator, a run on NVIDIA nodes, a service on Ascend nodes

@@ -84,3 +84,12 @@ def test_a_demand_is_all_that_decides_whether_something_is_given() -> None:
     assert one.demand != replace(one, candidates=(replace(KINDS[0], held_off="until noon"),)).demand
     patient = replace(one, patience=600)
     assert patient.demand != replace(patient, waits_since=later(-4)).demand
+
+
+def test_of_alike_ones_that_waited_too_long_the_first_in_line_holds_whoever_came_last() -> None:
+    line = Line([ask("a", age=3, waited=20)])
+    assert [item.uid for item in line.holding(later(0))] == ["a"]
+    line.put(ask("b", age=2, waited=20))
+    assert [item.uid for item in line.holding(later(0))] == ["a"]
+    line.put(ask("c", age=4, waited=20))
+    assert [item.uid for item in line.holding(later(0))] == ["c"]

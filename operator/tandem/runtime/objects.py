@@ -198,3 +198,15 @@ def _stored(kind: str, raw: Mapping[str, Any]) -> StoredObject:
 def _status(shown: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the operator wrote; the API server's stand-in for no status is none."""
     return {} if shown.get("observedGeneration") == UNSEEN else shown
+
+
+MERGED_LISTS = {"conditions": "type", "variants": "name", "holdOffs": "variant"}
+"""Lists of status that server-side apply merges by a key, and may hand back in another order."""
+
+
+def in_order(status: Mapping[str, Any]) -> dict[str, Any]:
+    """A status as it is compared with another one."""
+    return {
+        field: sorted(value, key=lambda item: str(item[MERGED_LISTS[field]])) if field in MERGED_LISTS else value
+        for field, value in status.items()
+    }

@@ -17,7 +17,7 @@ from tandem.domain.observed import ForeignPod, OwnPod
 from tandem.domain.placement.fit import Snapshot
 from tandem.domain.placement.policy_status import policy_status
 from tandem.domain.plan import Plan
-from tandem.runtime.objects import POLICY, ObjectStore, StoredObject
+from tandem.runtime.objects import POLICY, ObjectStore, StoredObject, in_order
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +74,7 @@ class PolicyReports:
     async def write(self) -> None:
         """Bring every policy's status up to date. Raises ApiError."""
         for stored, plan in list(self._plans()):
-            if _in_order(plan.status or {}) != _in_order(dump(_read(stored.status))):
+            if in_order(plan.status or {}) != in_order(dump(_read(stored.status))):
                 target = Target(stored.key, stored.uid, stored.resource_version)
                 if (await self._applier.run(target, plan, write_status=True)).superseded:
                     self._due.set()
@@ -100,8 +100,3 @@ def _read(status: Mapping[str, Any]) -> PlacementPolicyStatus:
         return PlacementPolicyStatus.model_validate(status)
     except ValidationError:
         return PlacementPolicyStatus()
-
-
-def _in_order(status: Mapping[str, Any]) -> dict[str, Any]:
-    """The status with its conditions, which the server may hand back in another order, by type."""
-    return {**status, "conditions": sorted(status.get("conditions") or (), key=lambda item: str(item["type"]))}

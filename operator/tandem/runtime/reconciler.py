@@ -25,7 +25,7 @@ from tandem.domain.serving.plan import plan_service
 from tandem.domain.timing import Timing
 from tandem.domain.training.plan import plan_run
 from tandem.runtime import observer
-from tandem.runtime.objects import PROFILE, WORKLOADS, StoredObject, describe
+from tandem.runtime.objects import PROFILE, WORKLOADS, StoredObject, describe, in_order
 from tandem.runtime.observer import Stores
 from tandem.runtime.placer import Placer
 from tandem.runtime.workqueue import Lane, WorkQueue
@@ -198,7 +198,7 @@ class Reconciler:
 
         What was gathered before a look, and every wait in the queue, counts: one pass both looks at a gang and tells of it.
         """
-        changed = plan.status is not None and _in_order(plan.status) != _in_order(stored.status)
+        changed = plan.status is not None and in_order(plan.status) != in_order(stored.status)
         later = changed and not plan.intent and not plan.acts and lane is not Lane.STATUS and bool(stored.status)
         if later:
             pause = self._status_delay
@@ -331,14 +331,3 @@ def _words(key: Key) -> dict[str, str]:
 def _newest_ended(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
     attempts = status.get("attempts")
     return attempts[-1] if attempts else None
-
-
-MERGED_LISTS = {"conditions": "type", "variants": "name", "holdOffs": "variant"}
-"""Lists of status that server-side apply merges by a key, and may hand back in another order."""
-
-
-def _in_order(status: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        field: sorted(value, key=lambda item: str(item[MERGED_LISTS[field]])) if field in MERGED_LISTS else value
-        for field, value in status.items()
-    }

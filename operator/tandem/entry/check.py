@@ -14,6 +14,7 @@ from tandem.domain.prerequisites import check
 from tandem.domain.prerequisites.finding import Finding, Level
 from tandem.domain.prerequisites.rights import Account
 from tandem.domain.words import times
+from tandem.entry import arguments
 from tandem.runtime.inspection import inspect
 
 FINE, FAILURES, UNREACHABLE = range(3)
@@ -26,8 +27,7 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     """Add the command to the command line."""
     told = "say what the cluster lacks for Tandem, and what looks odd; reads only, with your rights"
     parser = commands.add_parser("check", help=told, description=f"{told[0].upper()}{told[1:]}.", epilog=EPILOG)
-    parser.add_argument("--kubeconfig", help="kubeconfig file; unset: the pod's service account, or KUBECONFIG")
-    parser.add_argument("--context", help="context of the kubeconfig; unset: the current one")
+    arguments.cluster(parser)
     parser.add_argument(
         "--operator",
         default=DEFAULT_OPERATOR,

@@ -12,7 +12,7 @@ from tandem.cluster.client import ApiError, Client, CredentialsError
 from tandem.cluster.metrics import Metrics
 from tandem.domain import clock
 from tandem.domain.observed import Key
-from tandem.entry import chances
+from tandem.entry import arguments, chances
 from tandem.runtime import logs
 from tandem.runtime.app import Operator
 from tandem.runtime.forecast import Forecast, Turn, UnknownObjectError, explain, fill
@@ -34,9 +34,8 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = commands.add_parser("explain", help=told, description=f"{told[0].upper()}{told[1:]}.", epilog=EPILOG)
     parser.add_argument("object", type=_object, metavar="KIND/NAME", help="trun/NAME or infsvc/NAME")
     parser.add_argument("-n", "--namespace", default="default", help="of the object (default: %(default)s)")
-    parser.add_argument("--kubeconfig", help="kubeconfig file; unset: the pod's service account, or KUBECONFIG")
-    parser.add_argument("--context", help="context of the kubeconfig; unset: the current one")
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="json: all details")
+    arguments.cluster(parser)
+    arguments.output(parser)
 
 
 def execute(parsed: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from tandem.cluster.client import ApiError, Client, CredentialsError
 from tandem.cluster.metrics import Metrics
 from tandem.domain.prerequisites.finding import some
 from tandem.domain.words import times
-from tandem.entry import chances
+from tandem.entry import arguments, chances
 from tandem.runtime import logs
 from tandem.runtime.app import Operator
 from tandem.runtime.forecast import Forecast, fill, forecast
@@ -40,9 +40,8 @@ def register(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = commands.add_parser("plan", help=told, description=f"{told[0].upper()}{told[1:]}.", epilog=EPILOG)
     parser.add_argument("-f", "--filename", required=True, metavar="FILE", help="manifests; - is standard input")
     parser.add_argument("-n", "--namespace", default="default", help="of objects that name none (default: %(default)s)")
-    parser.add_argument("--kubeconfig", help="kubeconfig file; unset: the pod's service account, or KUBECONFIG")
-    parser.add_argument("--context", help="context of the kubeconfig; unset: the current one")
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="json: all details")
+    arguments.cluster(parser)
+    arguments.output(parser)
 
 
 def execute(parsed: argparse.Namespace) -> int:
